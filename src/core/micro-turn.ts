@@ -1,0 +1,56 @@
+/** One picture. `rgb` is (height, width, 3) u8, row-major. */
+export interface VideoFrame {
+  /** Session time at which the picture was taken, ms. */
+  captureMs: number;
+  width: number;
+  height: number;
+  rgb: Uint8Array;
+}
+
+/** A stretch of sound. `samples` is mono f32 in [-1, 1]. */
+export interface AudioChunk {
+  /** Session time of the first sample, ms. */
+  captureMs: number;
+  sampleRateHz: number;
+  samples: Float32Array;
+}
+
+/** What enters a session beside sound and pictures. Times are session time, ms. */
+export type InputEvent =
+  | { kind: "text"; timeMs: number; text: string }
+  | { kind: "serial"; timeMs: number; line: string }
+  | { kind: "reasoner"; timeMs: number; task: string; text: string }
+  /** Words that have really sounded, to the sample, as the speaker reports them. */
+  | { kind: "played"; timeMs: number; endMs: number; text: string }
+  | { kind: "device"; timeMs: number; device: string; state: "ready" | "lost" | "ended"; detail: string };
+
+/** What the model perceives of one micro-turn: session time [startMs, startMs + durationMs). */
+export interface MicroTurnInput {
+  /** k: 0 for the first micro-turn of the session. */
+  index: number;
+  startMs: number;
+  durationMs: number;
+  /** Exactly the interval at the model's rate, gaps filled with silence; null when the session has no microphone. */
+  audio: Float32Array | null;
+  /** Oldest first, at most what the model asked for; empty without a camera or when it gave nothing. */
+  frames: readonly VideoFrame[];
+  /** In order of time. */
+  events: readonly InputEvent[];
+}
+
+/** One thing that the model chose to put out. */
+export type OutputPart =
+  /** Words to be spoken, as they came: a leading space begins a new word. */
+  | { kind: "speech"; text: string }
+  /** The model gives way: whatever is queued for the speaker is dropped at once. */
+  | { kind: "yield" }
+  | { kind: "text"; text: string }
+  | { kind: "action"; name: string; args: Record<string, unknown> };
+
+export interface MicroTurnOutput {
+  /** Index of the last micro-turn this step took in. */
+  index: number;
+  /** Every token the model chose, the closing one included: what a replay must reproduce. */
+  tokens: readonly number[];
+  parts: readonly OutputPart[];
+}

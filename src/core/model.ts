@@ -1,0 +1,37 @@
+import type { MicroTurnInput, MicroTurnOutput } from "./micro-turn.ts";
+
+/** What a model wants to be fed. */
+export interface Perception {
+  /** T, the length of a micro-turn, ms. */
+  microTurnMs: number;
+  /** Mono sound at this rate, or null if the model is deaf. */
+  audioSampleRateHz: number | null;
+  /** Frames per micro-turn, or null if the model is blind. */
+  videoFramesPerMicroTurn: number | null;
+}
+
+/** What a session prints about the model that runs it. */
+export interface ModelDescription {
+  /** Family and checkpoint: "native/counter". */
+  model: string;
+  backend: "gpu" | "cpu";
+  /** The adapter's or the processor's name. */
+  adapter: string;
+  /** Why this backend was taken. */
+  reason: string;
+}
+
+/** A model that lives in micro-turns. `step` and `reset` are the whole of it. */
+export interface InteractionModel {
+  readonly perception: Perception;
+  readonly description: ModelDescription;
+  /**
+   * Takes in one micro-turn, or several when earlier ones were late, oldest first; speaks for the last of them.
+   * One call at a time. The inputs are borrowed until the promise settles.
+   * @throws RuntimeError "gpu-device-lost" only when the device could not be brought back.
+   */
+  step(inputs: readonly MicroTurnInput[]): Promise<MicroTurnOutput>;
+  /** Forgets the session: the next step is a first step. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
