@@ -6,7 +6,10 @@ export interface Perception {
   microTurnMs: number;
   /** Mono sound at this rate, or null if the model is deaf. */
   audioSampleRateHz: number | null;
-  /** Frames per micro-turn, or null if the model is blind. */
+  /**
+   * Frames per micro-turn, or null if the model is blind. The interval is cut into so many equal parts and the newest
+   * frame of each is handed over; a part without a frame gives none.
+   */
   videoFramesPerMicroTurn: number | null;
 }
 
