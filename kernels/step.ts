@@ -17,6 +17,32 @@
  *
  * **Rows** is an array of `Row` (`var<storage, read> rows: array<vec4u>`), one per token of the step: position, cache
  * slot, kind, index. The host writes the prefill's; the sampler writes the decode step's only row.
+ *
+ * **Turn** is a uniform that the host writes once per micro-turn for the sampler, and **Block** the storage buffer that
+ * the sampler writes and the host reads back: its count of tokens, then the tokens, the closing one included. The host
+ * clears the count before the prefill.
+ *
+ * ```wgsl
+ * struct Turn {
+ *   said_position: u32, // of the block's first output token: 64 * micro-turn + 41
+ *   said_count: u32,    // output tokens fed back since the last reset, before this block
+ *   said_start: u32,    // first cache slot of the said ring
+ *   said_capacity: u32, // slots of the said ring
+ *   max_tokens: u32,    // an output block that reaches it is closed
+ *   next_token: u32,    // closes the block; neither fed back nor given a position
+ *   top_k: u32,         // 0: all
+ *   seed: u32,
+ *   temperature: f32,   // 0: greedy
+ *   pad0: u32, pad1: u32, pad2: u32,
+ * }
+ * ```
+ *
+ * The sampler takes the logits of one row and draws token j = block.count. It appends the token; unless the block is
+ * closed by it (`next_token`, or j + 1 = max_tokens) it writes the decode step's Row (said_position + j,
+ * said_start + (said_count + j) % said_capacity, said, token) and rows = 1 to the decode Step, else rows = 0. It binds
+ * the decode Step as storage (readWrite), so it is told by a constant of its own whether it opens the block (after the
+ * prefill) or must first look whether the block is still open. The random number depends on seed, said_position and j
+ * alone.
  */
 
 /** Bytes of a Step. */
@@ -31,13 +57,38 @@ export const ROW_KIND = {
   told: 0,
   /** The model's own output; index is the token. */
   said: 1,
-  /** Elapsed time; index is the tick (200 ms) at the end of the interval. */
+  /** Elapsed time; index is micro-turn k: the time shown is (k+1) ticks of 200 ms. */
   clock: 2,
   /** One dMel frame; index is its place, 0-3. */
   audio: 3,
   /** One tile; index is its place, row by row. */
   video: 4,
 } as const;
+
+/** Bytes of a Turn. */
+export const TURN_BYTES = 48;
+
+/** What the sampler is told about a micro-turn. */
+export interface Turn {
+  saidPosition: number;
+  saidCount: number;
+  saidStart: number;
+  saidCapacity: number;
+  maxTokens: number;
+  nextToken: number;
+  topK: number;
+  seed: number;
+  temperature: number;
+}
+
+/** Packs a turn as the sampler reads it. */
+export function packTurn(turn: Turn): Uint32Array {
+  const words = new Uint32Array(TURN_BYTES / 4);
+  words.set([turn.saidPosition, turn.saidCount, turn.saidStart, turn.saidCapacity]);
+  words.set([turn.maxTokens, turn.nextToken, turn.topK, turn.seed], 4);
+  new Float32Array(words.buffer)[8] = turn.temperature;
+  return words;
+}
 
 /** One token of a step. In WGSL a vec4u in this order. */
 export interface Row {
