@@ -43,15 +43,26 @@ export interface Played {
   whole: boolean;
 }
 
-/** Where sound goes. Holds at most 400 ms that have not sounded yet. */
+/** One phrase on its way out of a speaker. */
+export interface Playback {
+  /** Session time at which the first sample sounds, ms, known when it does; null if it never did. Never rejects. */
+  started: Promise<number | null>;
+  /** Resolves when the phrase has sounded or was flushed; rejects with "output-failed" if the output broke. */
+  finished: Promise<Played>;
+}
+
+/** Where sound goes. Holds at most 400 ms that have not sounded yet when a phrase is added. */
 export interface Speaker {
   readonly name: string;
-  /**
-   * Queues one phrase and resolves when it has sounded or was flushed. The start is when its first sample sounds.
-   * Phrases play in the order of the calls.
-   */
-  play(text: string, speech: Speech): Promise<Played>;
+  /** Queues one phrase. Phrases play in the order of the calls. `speech` is kept until it has sounded. */
+  play(text: string, speech: Speech): Playback;
   /** Drops what has not sounded; silent within 50 ms. */
   flush(): void;
+  /** Flushes, then finishes what it writes. @throws RuntimeError "output-failed". */
   close(): Promise<void>;
+  /** Flushes, then takes back what it has written: nothing half-written stays. */
+  discard(): Promise<void>;
 }
+
+/** Sound that may wait in a speaker while more is added, ms. */
+export const SPEAKER_QUEUE_MS = 400;

@@ -32,7 +32,10 @@ export interface MicroTurnInput {
   durationMs: number;
   /** Exactly the interval at the model's rate, gaps filled with silence; null when the session has no microphone. */
   audio: Float32Array | null;
-  /** Oldest first, at most what the model asked for; empty without a camera or when it gave nothing. */
+  /**
+   * Oldest first. The interval is cut into as many equal parts as the model asked for frames, and each part gives the
+   * newest frame captured in it, or none: the part is floor((captureMs - startMs) / (durationMs / parts)).
+   */
   frames: readonly VideoFrame[];
   /** In order of time. */
   events: readonly InputEvent[];
@@ -53,4 +56,6 @@ export interface MicroTurnOutput {
   /** Every token the model chose, the closing one included: what a replay must reproduce. */
   tokens: readonly number[];
   parts: readonly OutputPart[];
+  /** True if the block was closed by its cap, so that its last word may go on in the next block. */
+  unfinished?: boolean;
 }

@@ -24,6 +24,9 @@ export interface ModelDescription {
   reason: string;
 }
 
+/** Ways to make a step cheaper, mildest first. None of them touches what is heard. */
+export type Saving = "fewer-video-tiles" | "lower-video-rate" | "shorter-output" | "smaller-model";
+
 /** A model that lives in micro-turns. `step` and `reset` are the whole of it. */
 export interface InteractionModel {
   readonly perception: Perception;
@@ -36,5 +39,9 @@ export interface InteractionModel {
   step(inputs: readonly MicroTurnInput[]): Promise<MicroTurnOutput>;
   /** Forgets the session: the next step is a first step. */
   reset(): Promise<void>;
+  /** The savings this model can make. "lower-video-rate" need not be named: the timeline makes it for any model. */
+  readonly savings?: readonly Saving[];
+  /** From the next step on makes exactly these savings, of those it offers. Called between steps. */
+  save?(savings: readonly Saving[]): void;
   close(): Promise<void>;
 }

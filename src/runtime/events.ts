@@ -1,0 +1,66 @@
+import type { MicroTurnInput, MicroTurnOutput } from "../core/micro-turn.ts";
+import type { ModelDescription, Saving } from "../core/model.ts";
+
+/** How long the model's steps took, ms of machine time, whatever the session clock. */
+export interface StepMs {
+  p50: number;
+  p99: number;
+  p999: number;
+  max: number;
+}
+
+/** Sound that was missing from the microphone and stands as silence in the model's input. */
+export interface GapCount {
+  count: number;
+  totalMs: number;
+}
+
+/** What a session says about itself when it is over. */
+export interface SessionSummary extends ModelDescription {
+  /** Micro-turns taken in. */
+  microTurns: number;
+  /** Steps that were not done when the next interval closed. */
+  late: number;
+  stepMs: StepMs;
+  gaps: GapCount;
+  /** What queues had to drop by their written policies; all 0 in a healthy session. */
+  dropped: { frames: number; events: number; phrases: number; intervals: number };
+}
+
+/** Where in the session: time in ms, and the micro-turn that covers it. */
+interface When {
+  tMs: number;
+  microTurn: number;
+}
+
+/** One line of a session's account, in the shape that `--json` prints. */
+export type SessionEvent = When &
+  (
+    | { kind: "speech"; text: string }
+    /** The model gave way: the speaker fell silent at tMs. `text`: the words that will not be heard. */
+    | { kind: "yield"; text: string }
+    | { kind: "text"; text: string }
+    | { kind: "action"; name: string; args: Record<string, unknown> }
+    /** A late step of `stepMs`; the next one takes in all that has closed since. */
+    | { kind: "late"; stepMs: number }
+    /** The ladder moved one rung; `savings` are those now made. */
+    | { kind: "degraded"; direction: "down" | "up"; saving: Saving; savings: readonly Saving[] }
+    | { kind: "device"; device: string; state: "ready" | "lost" | "ended"; detail: string }
+    | ({ kind: "end" } & SessionSummary)
+  );
+
+/** One finished step. */
+export interface StepRecord {
+  /** Oldest first; borrowed: copy what you keep. */
+  inputs: readonly MicroTurnInput[];
+  output: MicroTurnOutput;
+  /** Machine time of the step, ms. */
+  stepMs: number;
+  late: boolean;
+}
+
+/** Watches a session without being in its path: called between steps, must not block; what it throws is logged. */
+export interface SessionObserver {
+  event?(event: SessionEvent): void;
+  step?(record: StepRecord): void;
+}
