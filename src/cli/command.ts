@@ -1,0 +1,155 @@
+import { parseArgs } from "node:util";
+import { RuntimeError } from "../core/errors.ts";
+
+/** Where a command writes. Tests give their own. */
+export interface Io {
+  /** Data. */
+  out(text: string): void;
+  /** Progress, messages for people, and errors. */
+  err(text: string): void;
+  /** True if stdout is a terminal that a live view may draw on. */
+  readonly isTerminal: boolean;
+  /** Width of that terminal, in characters. */
+  readonly columns: number;
+  /** Aborted by Ctrl-C: the session ends in order and says how it went. */
+  readonly signal: AbortSignal;
+}
+
+export interface OptionSpec {
+  type: "string" | "boolean";
+  /** What stands for the value in the usage line: "SRC". */
+  value?: string;
+  /** True if it may be given more than once. */
+  multiple?: boolean;
+  help: string;
+}
+
+export type OptionValues = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+
+export interface Invocation {
+  values: OptionValues;
+  positionals: readonly string[];
+  io: Io;
+}
+
+export interface Command {
+  /** One or two words: "run", "eval reps". */
+  name: string;
+  /** What stands for the arguments in the usage line: "[PROFILE.yaml]". */
+  positionals: string;
+  summary: string;
+  options: Readonly<Record<string, OptionSpec>>;
+  /** Resolves to the exit status. */
+  run(invocation: Invocation): Promise<number>;
+}
+
+/** "microturn run [PROFILE.yaml] [--camera SRC] ... [--json]" */
+export function usageLine(command: Command): string {
+  const options = Object.entries(command.options).map(([name, spec]) => {
+    const value = spec.value ? ` ${spec.value}` : "";
+    return `[--${name}${value}]${spec.multiple ? "..." : ""}`;
+  });
+  return ["microturn", command.name, command.positionals, ...options].filter((word) => word !== "").join(" ");
+}
+
+/** The page of one command. */
+export function helpPage(command: Command): string {
+  const rows = Object.entries(command.options).map(([name, spec]) => {
+    const left = `  --${name}${spec.value ? ` ${spec.value}` : ""}`;
+    return `${left.padEnd(28)}  ${spec.help}`;
+  });
+  const options = rows.length > 0 ? `\nOptions:\n${rows.join("\n")}\n` : "";
+  return `${command.summary}\n\nUsage: ${usageLine(command)}\n${options}`;
+}
+
+/** @throws RuntimeError "invalid-argument" for an unknown option, one without its value, or too many arguments. */
+export function parseInvocation(command: Command, argv: readonly string[], io: Io): Invocation {
+  const options = Object.fromEntries(
+    Object.entries(command.options).map(([name, spec]) => [
+      name,
+      { type: spec.type, multiple: spec.multiple ?? false },
+    ]),
+  );
+  let parsed: { values: OptionValues; positionals: string[] };
+  try {
+    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+  } catch (cause) {
+    throw usageError(command.name, firstSentence(cause), cause);
+  }
+  const allowed = command.positionals.split(" ").filter((word) => word !== "").length;
+  if (parsed.positionals.length > allowed) {
+    throw usageError(command.name, `unexpected argument '${parsed.positionals[allowed]}'`);
+  }
+  return { ...parsed, io };
+}
+
+/** parseArgs explains at length how to escape arguments; its first sentence says what is wrong. */
+function firstSentence(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const sentence = text.split(/\. |\n/)[0]!.replace(/\.$/, "");
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}
+
+function usageError(commandName: string, problem: string, cause?: unknown): RuntimeError {
+  return new RuntimeError("invalid-argument", {
+    part: commandName,
+    problem,
+    remedy: `See microturn ${commandName} --help`,
+    cause,
+  });
+}
+
+/** The value of a string option, or undefined where it was not given. */
+export function stringOption(values: OptionValues, name: string): string | undefined {
+  const value = values[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Every value of an option that may be given more than once. */
+export function stringOptions(values: OptionValues, name: string): string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+/** @throws RuntimeError "invalid-argument" unless the value is a number from `min` up. */
+export function numberOption(
+  values: OptionValues,
+  name: string,
+  { min, integer = false }: { min: number; integer?: boolean },
+): number | undefined {
+  const text = stringOption(values, name);
+  if (text === undefined) return undefined;
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (!Number.isFinite(value) || value < min || (integer && !Number.isInteger(value))) {
+    throw new RuntimeError("invalid-argument", {
+      part: `--${name}`,
+      problem: `'${text}' is not ${integer ? "a whole number" : "a number"} from ${min} up`,
+    });
+  }
+  return value;
+}
+
+/** @throws RuntimeError "invalid-argument" unless the value is one of `choices`. */
+export function choiceOption<Choice extends string>(
+  values: OptionValues,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
+  const text = stringOption(values, name);
+  if (text === undefined) return undefined;
+  const choice = choices.find((candidate) => candidate === text);
+  if (choice === undefined) {
+    throw new RuntimeError("invalid-argument", {
+      part: `--${name}`,
+      problem: `'${text}' is none of ${choices.join(", ")}`,
+    });
+  }
+  return choice;
+}
+
+/** The first argument, which the command cannot do without. */
+export function requiredArgument(invocation: Invocation, commandName: string, what: string): string {
+  const value = invocation.positionals[0];
+  if (value === undefined) throw usageError(commandName, `${what} is missing`);
+  return value;
+}
