@@ -1,0 +1,287 @@
+"""Generated sound scenes that teach the model to give way to speech, and not to noise, music or coughs.
+
+    python sounds.py build DIR [--speech-minutes 60] [--other-minutes 60] [--seed 0]
+
+builds the two banks; `load_banks(DIR)` opens them, `sound_scene` draws scenes. Nothing here is a recording.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import fft
+
+from sounds_bank import SAMPLE_RATE_HZ, SoundBank, load_bank, save_bank
+from sounds_music import MUSIC
+from sounds_noise import COUGHS, EVENTS, TEXTURES
+from sounds_speech import build_speech_bank
+
+KINDS = ("silence", "speech", "noise", "music", "cough", "mixed")
+
+
+@dataclass
+class Banks:
+    """The two banks a scene is drawn from."""
+
+    speech: SoundBank
+    other: SoundBank
+
+
+def build_noise_bank(path, minutes=60, seed=0):
+    """Writes a bank of about `minutes` of textures, events, music and coughs at PATH; needs about 2 s a minute."""
+    rng = np.random.default_rng(seed)
+    clips = []
+    for group, makers, share in (("texture", TEXTURES, 0.36), ("event", EVENTS, 0.16), ("music", MUSIC, 0.36), ("cough", COUGHS, 0.12)):
+        total = 0
+        while total < share * minutes * 60 * SAMPLE_RATE_HZ:
+            make = makers[rng.integers(len(makers))]
+            pcm = np.asarray(make(rng, rng.uniform(5, 17)) if group in ("texture", "music") else make(rng), dtype=np.float32)
+            peak = np.abs(pcm).max()
+            if not (peak > 0):
+                continue
+            clips.append((pcm * (0.9 / peak), group, 0, len(pcm)))
+            total += len(pcm)
+    save_bank(path, clips)
+    return len(clips), sum(len(c[0]) for c in clips) / SAMPLE_RATE_HZ
+
+
+def load_banks(folder):
+    """Opens the banks that `python sounds.py build FOLDER` made."""
+    return Banks(speech=load_bank(Path(folder) / "speech"), other=load_bank(Path(folder) / "other"))
+
+
+def warp(rng, pcm, factor, wobble):
+    """Plays `pcm` faster by `factor`, with a slow wobble of relative depth `wobble`: pitch, formants and tempo move together."""
+    count = int(len(pcm) / factor)
+    if count < 2:
+        return pcm
+    t = np.arange(count, dtype=np.float32) / SAMPLE_RATE_HZ
+    rate = 1 + wobble * (np.sin(2 * np.pi * rng.uniform(0.5, 2) * t + rng.uniform(0, 6.3)) + 0.5 * np.sin(2 * np.pi * rng.uniform(2, 6) * t + rng.uniform(0, 6.3)))
+    position = np.cumsum(rate)
+    position *= (len(pcm) - 1) / position[-1]
+    low = position.astype(np.int32)
+    part = (position - low).astype(np.float32)
+    return pcm[low] * (1 - part) + pcm[np.minimum(low + 1, len(pcm) - 1)] * part
+
+
+def channel_response(rng, size, strength=1.0):
+    """Gain over the rfft bins of `size` samples: a microphone and its place, at times a telephone or a codec's low-pass."""
+    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
+    knots_hz = np.array([20, 60, 120, 250, 500, 1000, 2000, 4000, 8000])
+    knots_db = np.cumsum(rng.normal(0, 2.2 * strength, 9))
+    knots_db += rng.normal(0, 3 * strength) * np.log2(knots_hz / 1000)
+    cut = rng.random()
+    low_cut, high_cut = rng.uniform(20, 150), 8000.0
+    if cut < 0.15:
+        low_cut, high_cut = rng.uniform(200, 400), rng.uniform(3000, 3800)
+    elif cut < 0.35:
+        high_cut = rng.uniform(2800, 7500)
+    x = np.log2(np.maximum(frequency, 10))
+    gain_db = np.interp(x, np.log2(knots_hz), knots_db - knots_db.mean())
+    gain_db = gain_db - 36 * np.maximum(0, np.log2(low_cut) - x) - 60 * np.maximum(0, x - np.log2(high_cut))
+    return (10 ** (np.clip(gain_db, -80, 30) / 20)).astype(np.float32)
+
+
+def room_response(rng):
+    """An impulse response: the direct sound, early reflections and an exponentially decaying tail that loses its treble."""
+    reverberation_s = rng.choice([0.0, rng.uniform(0.1, 0.4), rng.uniform(0.3, 1.1)], p=[0.25, 0.5, 0.25])
+    if reverberation_s == 0:
+        return np.ones(1, np.float32)
+    count = int(min(0.7, reverberation_s) * SAMPLE_RATE_HZ)
+    t = np.arange(count) / SAMPLE_RATE_HZ
+    tail = rng.standard_normal(count) * np.exp(-6.9 * t / reverberation_s)
+    tail[1:] = 0.6 * tail[1:] + 0.4 * tail[:-1]
+    tail[: int(rng.uniform(0.005, 0.02) * SAMPLE_RATE_HZ)] = 0
+    tail *= 10 ** (rng.uniform(-14, 2) / 20) / (np.sqrt(np.sum(tail**2)) + 1e-9)
+    for _ in range(rng.integers(2, 7)):
+        tail[int(rng.uniform(0.001, 0.04) * SAMPLE_RATE_HZ) % count] += rng.uniform(-0.5, 0.5)
+    tail[0] = 1
+    return tail.astype(np.float32)
+
+
+def through(rng, pcm, strength=1.0):
+    """The sound in a random room at a random microphone; longer by the reverberation."""
+    room = room_response(rng)
+    count = len(pcm) + len(room) - 1
+    size = fft.next_fast_len(count + 2048, real=True)
+    spectrum = fft.rfft(pcm, size) * fft.rfft(room, size) * channel_response(rng, size, strength)
+    return fft.irfft(spectrum, size)[:count]
+
+
+def rms(pcm):
+    """Root mean square of the louder half of 20 ms frames, so that pauses do not count."""
+    frames = pcm[: len(pcm) // 320 * 320].reshape(-1, 320) if len(pcm) >= 320 else pcm[None]
+    power = np.sort(np.mean(frames.astype(np.float32) ** 2, axis=1))
+    return float(np.sqrt(power[len(power) // 2 :].mean()) + 1e-9)
+
+
+def decibels(db):
+    """The factor of a level in decibels."""
+    return np.float32(10 ** (db / 20))
+
+
+def utterance(rng, bank):
+    """One augmented utterance from its onset: (pcm with RMS 1, its length without the reverberation, in samples)."""
+    group = "word" if rng.random() < 0.55 else "sentence"
+    pcm = bank.sound(int(rng.choice(bank.members(group))))
+    pcm = warp(rng, pcm, rng.uniform(0.85, 1.18), rng.uniform(0, 0.05))
+    length = len(pcm)
+    if rng.random() < 0.5:
+        # Soft compression and its opposite: recordings differ in how loud their weak sounds are.
+        pcm = np.sign(pcm) * np.abs(pcm) ** rng.uniform(0.75, 1.15)
+    pcm = through(rng, pcm)
+    return pcm / rms(pcm[:length]), length
+
+
+def other_sound(rng, bank, group, strength=1.0):
+    """One augmented clip of the other bank, RMS 1."""
+    pcm = bank.clip(int(rng.choice(bank.members(group))))
+    pcm = through(rng, warp(rng, pcm, rng.uniform(0.75, 1.3), rng.uniform(0, 0.01)), strength)
+    return pcm / rms(pcm)
+
+
+def add(track, pcm, start, fade_s=0.0):
+    """Adds `pcm` to the track from sample `start` (may be negative); what lies outside is cut."""
+    if fade_s > 0:
+        ramp = np.linspace(0, 1, min(len(pcm), int(fade_s * SAMPLE_RATE_HZ)) + 1, dtype=np.float32)[1:]
+        pcm = pcm.copy()
+        pcm[: len(ramp)] *= ramp
+        pcm[len(pcm) - len(ramp) :] *= ramp[::-1]
+    first, last = max(0, start), min(len(track), start + len(pcm))
+    if last > first:
+        track[first:last] += pcm[first - start : last - start]
+
+
+def add_floor(rng, track):
+    """What every microphone hears: nothing at all, or faint coloured noise with at times some mains hum."""
+    if rng.random() < 0.12:
+        return
+    count = len(track)
+    size = fft.next_fast_len(count, real=True)
+    noise = fft.irfft(fft.rfft(rng.standard_normal(size, dtype=np.float32)) * channel_response(rng, size, 1.5), size)[:count]
+    track += noise * (decibels(rng.uniform(-85, -48)) / (noise.std() + 1e-9))
+    if rng.random() < 0.2:
+        phase = 2 * np.pi * rng.choice([50.0, 60.0]) * np.arange(count, dtype=np.float32) / SAMPLE_RATE_HZ
+        track += decibels(rng.uniform(-75, -45)) * (np.sin(phase) + rng.uniform(0, 0.7) * np.sin(3 * phase) + rng.uniform(0, 0.7) * np.sin(2 * phase))
+
+
+def add_babble(rng, bank, track, level_db):
+    """Faint talk of many people, far away: not speech to give way to."""
+    for _ in range(int(rng.integers(5, 9))):
+        start = int(rng.integers(-16000, len(track)))
+        while start < len(track):
+            pcm = bank.sound(int(rng.integers(len(bank))))
+            add(track, pcm * (decibels(level_db) / rms(pcm)), start, 0.02)
+            start += len(pcm)
+
+
+def add_noise(rng, bank, track, level_db):
+    """One to three textures that come and go, and events between them."""
+    textures = int(rng.integers(0, 3))
+    for _ in range(textures):
+        start = int(rng.uniform(-0.4, 0.9) * len(track))
+        add(track, other_sound(rng, bank, "texture") * decibels(level_db + rng.uniform(-12, 0)), start, float(rng.choice([0.003, 0.05, 1.0])))
+    for _ in range(int(rng.integers(0 if textures else 2, 7))):
+        start = int(rng.uniform(-0.02, 1) * len(track))
+        add(track, other_sound(rng, bank, "event") * decibels(level_db + rng.uniform(-15, 3)), start)
+
+
+def add_music(rng, bank, track, level_db):
+    """One or two clips of music, from a random moment on, cut in or faded in."""
+    start = int(rng.uniform(-0.6, 0.5) * len(track))
+    while start < len(track):
+        pcm = other_sound(rng, bank, "music") * decibels(level_db)
+        add(track, pcm, start, float(rng.choice([0.003, 0.05, 1.0])))
+        start += len(pcm) + int(rng.exponential(1.5) * SAMPLE_RATE_HZ)
+        level_db += rng.uniform(-3, 3)
+
+
+def add_coughs(rng, bank, track, level_db):
+    """One to five coughs or the like."""
+    for _ in range(int(rng.integers(1, 6))):
+        add(track, other_sound(rng, bank, "cough") * decibels(level_db + rng.uniform(-8, 4)), int(rng.uniform(0, 1) * len(track)))
+
+
+def add_speech(rng, bank, track, level_db):
+    """Utterances at random times, at times two at once: the spans of speech in seconds, merged where they touch."""
+    spans, start, talker_gap = [], rng.uniform(0, 0.75) * len(track), rng.choice([0.4, 1.5, 4.0])
+    for _ in range(int(rng.choice([1, 1, 2, 3, 6]))):
+        pcm, length = utterance(rng, bank)
+        pcm = pcm * decibels(level_db + rng.uniform(-3, 3))
+        add(track, pcm, int(start))
+        spans.append((int(start), int(start) + length))
+        if rng.random() < 0.12:
+            over, over_length = utterance(rng, bank)
+            at = int(start + rng.uniform(0, 1) * length)
+            add(track, over * decibels(level_db + rng.uniform(-8, 3)), at)
+            spans.append((at, at + over_length))
+        start += length + rng.exponential(talker_gap) * SAMPLE_RATE_HZ
+        if start > len(track) - 4000:
+            break
+    merged = []
+    for onset, end in sorted(spans):
+        if merged and onset <= merged[-1][1] + 0.15 * SAMPLE_RATE_HZ:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([onset, end])
+    return [(a / SAMPLE_RATE_HZ, min(b, len(track)) / SAMPLE_RATE_HZ) for a, b in merged if a < len(track) - 800]
+
+
+def sound_scene(rng, bank, seconds, kind):
+    """Draws one scene.
+
+    rng      numpy Generator; the same state gives the same scene.
+    bank     Banks, from `load_banks`.
+    seconds  length of the scene.
+    kind     one of KINDS. "speech" holds speech, half the time over noise or music at 5-30 dB; "mixed" holds speech and loud other
+             sounds; the others hold no speech that one should give way to.
+    returns  dict of pcm, (16000 * seconds) float32 in [-1, 1]; speech, [(onset_s, offset_s), ...] sorted, disjoint, without the
+             reverberation; kind.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"sounds: kind is {kind!r}, expected one of {', '.join(KINDS)}")
+    track = np.zeros(int(SAMPLE_RATE_HZ * seconds), dtype=np.float32)
+    speech = []
+    level_db = rng.uniform(-42, -14)
+    if kind in ("speech", "mixed"):
+        speech = add_speech(rng, bank.speech, track, level_db)
+        if kind == "speech" and rng.random() < 0.5:
+            add_background = add_noise if rng.random() < 0.6 else add_music
+            add_background(rng, bank.other, track, level_db - rng.uniform(5, 30))
+    if kind == "mixed":
+        for add_other in rng.permutation([add_noise, add_music, add_coughs])[: rng.integers(1, 3)]:
+            add_other(rng, bank.other, track, level_db - rng.uniform(3, 18))
+    if kind == "noise":
+        add_noise(rng, bank.other, track, level_db)
+        if rng.random() < 0.12:
+            add_babble(rng, bank.speech, track, rng.uniform(-66, -52))
+    if kind == "music":
+        add_music(rng, bank.other, track, level_db)
+    if kind == "cough":
+        add_coughs(rng, bank.other, track, level_db)
+        if rng.random() < 0.3:
+            add_noise(rng, bank.other, track, level_db - rng.uniform(8, 25))
+    add_floor(rng, track)
+    if rng.random() < 0.06:
+        track *= rng.uniform(1.5, 8)
+    return {"pcm": np.clip(track, -1, 1), "speech": speech, "kind": kind}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Builds the banks of generated sounds.")
+    parser.add_argument("command", choices=["build"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--speech-minutes", type=float, default=60)
+    parser.add_argument("--other-minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for name, build, minutes in (("speech", build_speech_bank, options.speech_minutes), ("other", build_noise_bank, options.other_minutes)):
+        began = time.perf_counter()
+        count, total = build(options.folder / name, minutes, options.seed)
+        print(f"{name}: {count} clips, {total / 60:.1f} min, built in {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
