@@ -57,10 +57,14 @@ def warp(rng, pcm, factor, wobble):
     count = int(len(pcm) / factor)
     if count < 2:
         return pcm
-    t = np.arange(count, dtype=np.float32) / SAMPLE_RATE_HZ
-    rate = 1 + wobble * (np.sin(2 * np.pi * rng.uniform(0.5, 2) * t + rng.uniform(0, 6.3)) + 0.5 * np.sin(2 * np.pi * rng.uniform(2, 6) * t + rng.uniform(0, 6.3)))
-    position = np.cumsum(rate)
-    position *= (len(pcm) - 1) / position[-1]
+    if wobble > 0:
+        # The wobble turns a few times a second, so a point every 10 ms describes it.
+        t = np.arange(count // 160 + 2) / 100
+        rate = 1 + wobble * (np.sin(2 * np.pi * rng.uniform(0.5, 2) * t + rng.uniform(0, 6.3)) + 0.5 * np.sin(2 * np.pi * rng.uniform(2, 6) * t + rng.uniform(0, 6.3)))
+        position = np.interp(np.arange(count), t * SAMPLE_RATE_HZ, np.cumsum(rate))
+        position = (position - position[0]) * ((len(pcm) - 1) / (position[-1] - position[0]))
+    else:
+        position = np.linspace(0, len(pcm) - 1, count)
     low = position.astype(np.int32)
     part = (position - low).astype(np.float32)
     return pcm[low] * (1 - part) + pcm[np.minimum(low + 1, len(pcm) - 1)] * part
@@ -68,7 +72,7 @@ def warp(rng, pcm, factor, wobble):
 
 def channel_response(rng, size, strength=1.0):
     """Gain over the rfft bins of `size` samples: a microphone and its place, at times a telephone or a codec's low-pass."""
-    frequency = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
+    frequency = np.linspace(0, SAMPLE_RATE_HZ / 2, 1025)
     knots_hz = np.array([20, 60, 120, 250, 500, 1000, 2000, 4000, 8000])
     knots_db = np.cumsum(rng.normal(0, 2.2 * strength, 9))
     knots_db += rng.normal(0, 3 * strength) * np.log2(knots_hz / 1000)
@@ -81,7 +85,8 @@ def channel_response(rng, size, strength=1.0):
     x = np.log2(np.maximum(frequency, 10))
     gain_db = np.interp(x, np.log2(knots_hz), knots_db - knots_db.mean())
     gain_db = gain_db - 36 * np.maximum(0, np.log2(low_cut) - x) - 60 * np.maximum(0, x - np.log2(high_cut))
-    return (10 ** (np.clip(gain_db, -80, 30) / 20)).astype(np.float32)
+    gain = 10 ** (np.clip(gain_db, -80, 30) / 20)
+    return np.interp(np.linspace(0, 1024, size // 2 + 1), np.arange(1025), gain).astype(np.float32)
 
 
 def room_response(rng):
@@ -106,7 +111,9 @@ def through(rng, pcm, strength=1.0):
     room = room_response(rng)
     count = len(pcm) + len(room) - 1
     size = fft.next_fast_len(count + 2048, real=True)
-    spectrum = fft.rfft(pcm, size) * fft.rfft(room, size) * channel_response(rng, size, strength)
+    spectrum = fft.rfft(pcm, size) * channel_response(rng, size, strength)
+    if len(room) > 1:
+        spectrum *= fft.rfft(room, size)
     return fft.irfft(spectrum, size)[:count]
 
 
@@ -138,7 +145,7 @@ def utterance(rng, bank):
 def other_sound(rng, bank, group, strength=1.0):
     """One augmented clip of the other bank, RMS 1."""
     pcm = bank.clip(int(rng.choice(bank.members(group))))
-    pcm = through(rng, warp(rng, pcm, rng.uniform(0.75, 1.3), rng.uniform(0, 0.01)), strength)
+    pcm = through(rng, warp(rng, pcm, rng.uniform(0.75, 1.3), 0.0), strength)
     return pcm / rms(pcm)
 
 
@@ -159,9 +166,10 @@ def add_floor(rng, track):
     if rng.random() < 0.12:
         return
     count = len(track)
-    size = fft.next_fast_len(count, real=True)
-    noise = fft.irfft(fft.rfft(rng.standard_normal(size, dtype=np.float32)) * channel_response(rng, size, 1.5), size)[:count]
-    track += noise * (decibels(rng.uniform(-85, -48)) / (noise.std() + 1e-9))
+    # Noise made by an FFT joins its own start without a seam, so four seconds can go round.
+    size = 65536
+    noise = fft.irfft(fft.rfft(rng.standard_normal(size, dtype=np.float32)) * channel_response(rng, size, 1.5), size)
+    track += np.resize(noise * (decibels(rng.uniform(-85, -48)) / (noise.std() + 1e-9)), count)
     if rng.random() < 0.2:
         phase = 2 * np.pi * rng.choice([50.0, 60.0]) * np.arange(count, dtype=np.float32) / SAMPLE_RATE_HZ
         track += decibels(rng.uniform(-75, -45)) * (np.sin(phase) + rng.uniform(0, 0.7) * np.sin(3 * phase) + rng.uniform(0, 0.7) * np.sin(2 * phase))
