@@ -1,0 +1,224 @@
+"""Draws scenes of round cones over a backdrop, on one core, for luma (1 channel) or colour (3 channels).
+
+Coordinates are pixels, x right, y down. A frame's cones come as rows (x0, y0, r0, z0, x1, y1, r1, z1) with z the depth in
+front of the camera; they are drawn far to near with soft edges, so no supersampling is needed.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _cone(px, py, x0, y0, r0, x1, y1, r1):
+    """(signed distance, offset x, offset y over the radius, place 0..1) of a pixel against a tapered capsule."""
+    dx, dy = x1 - x0, y1 - y0
+    h2 = dx * dx + dy * dy
+    slope = r0 - r1
+    if h2 <= slope * slope + 1e-6:
+        t = 0.0 if r0 >= r1 else 1.0
+    else:
+        h = np.sqrt(h2)
+        ex, ey = dx / h, dy / h
+        qx, qy = px - x0, py - y0
+        along = qx * ex + qy * ey
+        across = abs(qy * ex - qx * ey)
+        s = slope / h
+        t = (along - across * s / np.sqrt(max(1.0 - s * s, 1e-4))) / h
+        t = min(max(t, 0.0), 1.0)
+    r = max(r0 + (r1 - r0) * t, 0.05)
+    ox, oy = px - (x0 + dx * t), py - (y0 + dy * t)
+    d = np.sqrt(ox * ox + oy * oy)
+    return d - r, ox / r, oy / r, t
+
+
+@njit(cache=True, fastmath=True)
+def _hash(a, b):
+    h = np.uint32(a) * np.uint32(0x9E3779B1) ^ np.uint32(b) * np.uint32(0x85EBCA77)
+    h ^= h >> np.uint32(15)
+    h *= np.uint32(0x2C1B3C6D)
+    h ^= h >> np.uint32(12)
+    return h
+
+
+@njit(cache=True, fastmath=True)
+def backdrop(image, texture, view):
+    """Fills image (h, w, c) from texture (H, W, c) under view (a, b, tx, c, d, ty): texture = A · pixel + t, bilinear."""
+    h, w, channels = image.shape
+    th, tw = texture.shape[0], texture.shape[1]
+    for y in range(h):
+        for x in range(w):
+            u = view[0] * x + view[1] * y + view[2]
+            v = view[3] * x + view[4] * y + view[5]
+            u = min(max(u, 0.0), tw - 1.001)
+            v = min(max(v, 0.0), th - 1.001)
+            iu, iv = int(u), int(v)
+            fu, fv = u - iu, v - iv
+            for c in range(channels):
+                top = texture[iv, iu, c] * (1 - fu) + texture[iv, iu + 1, c] * fu
+                low = texture[iv + 1, iu, c] * (1 - fu) + texture[iv + 1, iu + 1, c] * fu
+                image[y, x, c] = top * (1 - fv) + low * fv
+
+
+@njit(cache=True, fastmath=True)
+def shadow(image, mask, cones, strength, soft):
+    """Darkens image by the union of cones (p, 6: x0, y0, r0, x1, y1, r1) squashed onto the floor, with soft pixels of edge."""
+    h, w, channels = image.shape
+    mask[:] = 0.0
+    for p in range(cones.shape[0]):
+        x0, y0, r0, x1, y1, r1 = cones[p]
+        reach = max(r0, r1) + soft
+        left, right = max(int(min(x0, x1) - reach), 0), min(int(max(x0, x1) + reach) + 2, w)
+        top, low = max(int(min(y0, y1) - reach), 0), min(int(max(y0, y1) + reach) + 2, h)
+        for y in range(top, low):
+            for x in range(left, right):
+                sd, _, _, _ = _cone(x, y, x0, y0, r0, x1, y1, r1)
+                cover = min(max(0.5 - sd / soft, 0.0), 1.0)
+                mask[y, x] = max(mask[y, x], cover)
+    for y in range(h):
+        for x in range(w):
+            if mask[y, x] > 0.0:
+                for c in range(channels):
+                    image[y, x, c] *= 1.0 - strength * mask[y, x]
+
+
+@njit(cache=True, fastmath=True)
+def cones(image, depth, order, rows, colours, cloth, flat, facing, owner, light, contrast, inverse_focal):
+    """Draws one frame's cones into image (h, w, c), depth (h, w) being the z-buffer, cleared by the caller.
+
+    facing (f, 3) is the flat normal of each figure, owner (p) the figure of a cone (-1: shiny prop), light (3) points
+    from the scene to the light in camera axes (x right, y down, z away from the camera), contrast 0..1 is its strength,
+    inverse_focal 1 over the focal length in pixels.
+    """
+    h, w, channels = image.shape
+    n = rows.shape[0]
+    for i in range(n):  # insertion sort, far first: nearly sorted from the frame before
+        key = order[i]
+        z = rows[key, 3] + rows[key, 7]
+        k = i - 1
+        while k >= 0 and rows[order[k], 3] + rows[order[k], 7] < z:
+            order[k + 1] = order[k]
+            k -= 1
+        order[k + 1] = key
+    for i in range(n):
+        p = order[i]
+        x0, y0, r0, z0, x1, y1, r1, z1 = rows[p]
+        if z0 <= 0.0 or z1 <= 0.0:
+            continue
+        reach = max(r0, r1) + 0.5
+        left, right = max(int(min(x0, x1) - reach), 0), min(int(max(x0, x1) + reach) + 2, w)
+        top, low = max(int(min(y0, y1) - reach), 0), min(int(max(y0, y1) + reach) + 2, h)
+        length = np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2)
+        f = flat[p]
+        base = 0.0
+        if owner[p] >= 0:
+            q = owner[p]
+            side = -1.0 if facing[q, 2] > 0 else 1.0  # the back is as visible as the chest: its normal turns to the camera
+            base = side * (facing[q, 0] * light[0] + facing[q, 1] * light[1] + facing[q, 2] * light[2])
+        for y in range(top, low):
+            for x in range(left, right):
+                sd, nx, ny, t = _cone(x, y, x0, y0, r0, x1, y1, r1)
+                cover = 0.5 - sd
+                if cover <= 0.0:
+                    continue
+                cover = min(cover, 1.0)
+                bulge = np.sqrt(max(1.0 - nx * nx - ny * ny, 0.0))
+                z = z0 + (z1 - z0) * t - bulge * r0 * z0 * inverse_focal
+                if z > depth[y, x]:
+                    continue
+                if cover > 0.5:
+                    depth[y, x] = z
+                lit = nx * light[0] + ny * light[1] - bulge * light[2]
+                lit = lit * (1.0 - f) + base * f
+                shade = 1.0 + contrast * (lit - 0.25)
+                if cloth[p] == 1:  # stripes across
+                    shade *= 1.0 if np.sin(t * length * 1.6) > 0.0 else 0.6
+                elif cloth[p] == 2:  # plaid
+                    shade *= 0.8 + 0.25 * np.sin(t * length * 1.9) * np.sin((nx + ny) * 5.0)
+                elif cloth[p] == 3:  # creases that move with the limb
+                    shade *= 1.0 + 0.13 * np.sin(t * 9.0 + nx * 4.0)
+                for c in range(channels):
+                    colour = min(max(colours[p, c] * shade, 2.0), 252.0)
+                    image[y, x, c] += (colour - image[y, x, c]) * cover
+
+
+@njit(cache=True, fastmath=True)
+def soften(image, scratch, amount):
+    """Blurs image (h, w, c) by a (amount, 1 - 2 amount, amount) kernel in x and in y."""
+    h, w, channels = image.shape
+    for y in range(h):
+        for x in range(w):
+            a, b = max(x - 1, 0), min(x + 1, w - 1)
+            for c in range(channels):
+                scratch[y, x, c] = image[y, x, c] * (1 - 2 * amount) + (image[y, a, c] + image[y, b, c]) * amount
+    for y in range(h):
+        a, b = max(y - 1, 0), min(y + 1, h - 1)
+        for x in range(w):
+            for c in range(channels):
+                image[y, x, c] = scratch[y, x, c] * (1 - 2 * amount) + (scratch[a, x, c] + scratch[b, x, c]) * amount
+
+
+@njit(cache=True, fastmath=True)
+def expose(image, out, previous, gain, lift, gamma, noise, skip, seed):
+    """Camera and codec: out (h, w, c) uint8 from image by gain, lift, gamma 0..255 and noise; blocks of 8 that changed by less than
+    skip levels on average keep the previous frame's pixels, as a low-rate codec does."""
+    h, w, channels = image.shape
+    for y in range(h):
+        for x in range(w):
+            r = _hash(y * w + x, seed)
+            grain = (
+                (r & np.uint32(0xFF)) + ((r >> np.uint32(8)) & np.uint32(0xFF)) + ((r >> np.uint32(16)) & np.uint32(0xFF))
+            )
+            speck = (np.float64(grain) - 382.5) * (noise / 128.0)
+            for c in range(channels):
+                v = min(max(image[y, x, c] * gain + lift, 0.0), 255.0)
+                if gamma != 1.0:
+                    v = 255.0 * (v / 255.0) ** gamma
+                v = min(max(v + speck, 0.0), 255.0)
+                out[y, x, c] = np.uint8(v + 0.5)
+    if skip > 0.0:
+        for by in range(0, h, 8):
+            for bx in range(0, w, 8):
+                change = 0.0
+                for y in range(by, min(by + 8, h)):
+                    for x in range(bx, min(bx + 8, w)):
+                        change += abs(np.float64(out[y, x, 0]) - np.float64(previous[y, x, 0]))
+                if change < skip * 64.0:
+                    for y in range(by, min(by + 8, h)):
+                        for x in range(bx, min(bx + 8, w)):
+                            for c in range(channels):
+                                out[y, x, c] = previous[y, x, c]
+
+
+@njit(cache=True, fastmath=True)
+def film(out, textures, shot, views, rows, colours, cloth, flat, facing, owner, lights, contrast, inverse_focal,
+         shadows, shade, still, overlay, blur, gains, lifts, gamma, noise, skip, seed):
+    """Renders a whole scene into out (n, h, w, c) uint8; every array is as in the functions above with a frame axis first.
+
+    still (n) is 1 where the camera's own output froze; overlay (h, w, c + 1) is drawn on top with its last channel as opacity.
+    """
+    n, h, w, channels = out.shape
+    image = np.zeros((h, w, channels), np.float32)
+    scratch = np.zeros((h, w, channels), np.float32)
+    mask = np.zeros((h, w), np.float32)
+    depth = np.zeros((h, w), np.float32)
+    order = np.arange(rows.shape[1])
+    for i in range(n):
+        if still[i] and i > 0:
+            out[i] = out[i - 1]
+            continue
+        s = shot[i]
+        backdrop(image, textures[s], views[i])
+        if shade[s] > 0.0:
+            shadow(image, mask, shadows[i], shade[s], 1.5 + h / 60.0)
+        depth[:] = 1e9
+        cones(image, depth, order, rows[i], colours, cloth, flat, facing[i], owner, lights[s], contrast[s], inverse_focal[i])
+        for y in range(h):
+            for x in range(w):
+                a = overlay[y, x, channels]
+                if a > 0.0:
+                    for c in range(channels):
+                        image[y, x, c] += (overlay[y, x, c] - image[y, x, c]) * a
+        if blur[s] > 0.0:
+            soften(image, scratch, blur[s])
+        hold = skip if i > 0 and shot[i - 1] == s else 0.0
+        expose(image, out[i], out[max(i - 1, 0)], gains[i], lifts[i], gamma[s], noise[s], hold, seed + i)
