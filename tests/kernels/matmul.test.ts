@@ -1,0 +1,206 @@
+import { expect, it } from "vitest";
+import { matmulReference } from "../../kernels/matmul/matmul.reference.ts";
+import { chooseTiling, createMatmul, defaultTilings } from "../../kernels/matmul/matmul.ts";
+import {
+  fromHalf,
+  type MatrixFormat,
+  type MatrixSource,
+  quantize,
+  toFloats,
+  toHalf,
+  uploadMatrix,
+} from "../../kernels/matrix.ts";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { describeOnGpu, expectClose, gaussian, input, output, run, step } from "./harness.ts";
+
+/** f32 sums of unit normal products: the rounding error of a sum of k terms is about sqrt(k) · 2^-24, times its spread. */
+const sumLimit = (cols: number) => ({ absolute: 8 * cols * 2 ** -24, relative: 2 ** -20 });
+
+/** The source's elements as they are after conversion, so that the product alone is judged. */
+function stored(source: Float32Array, format: MatrixFormat): MatrixSource {
+  if (format === "q8") return quantize(source);
+  const data = format === "f16" ? source.map((value) => fromHalf(toHalf(value))) : source;
+  return { kind: "f32", data };
+}
+
+interface Case {
+  rows: number;
+  cols: number;
+  outCols: number;
+  format: MatrixFormat;
+  accumulate?: boolean;
+  tiling?: { rowTile: number; workgroupSize: number; rowsPerGroup: number };
+  /** Rows of the buffers beyond those that the step runs. */
+  spareRows?: number;
+}
+
+async function check(gpu: Gpu, c: Case): Promise<void> {
+  const spare = c.spareRows ?? 0;
+  const x = gaussian(1, (c.rows + spare) * c.cols);
+  const source = stored(gaussian(2, c.outCols * c.cols), c.format);
+  const base = gaussian(3, (c.rows + spare) * c.outCols);
+  const out = output(gpu, "out", base.length, c.accumulate ? base : undefined);
+  const matmul = await createMatmul(gpu, {
+    label: "matmul",
+    x: input(gpu, "x", x),
+    matrix: uploadMatrix(gpu, { label: "w", rows: c.outCols, cols: c.cols, format: c.format }, source),
+    out: out.view,
+    accumulate: c.accumulate ?? false,
+    step: step(gpu, c.rows),
+    ...(c.tiling ? { tilings: [c.tiling] } : {}),
+  });
+  await run(gpu, [matmul], c.rows);
+  const actual = await out.f32();
+  const live = x.subarray(0, c.rows * c.cols);
+  const expected = matmulReference(
+    live,
+    toFloats(source),
+    c.cols,
+    c.accumulate ? base.subarray(0, c.rows * c.outCols) : null,
+  );
+  expectClose(actual.subarray(0, expected.length), expected, sumLimit(c.cols));
+  const untouched = c.accumulate
+    ? base.subarray(expected.length)
+    : new Float32Array(spare * c.outCols).fill(NaN);
+  expect([...actual.subarray(expected.length)]).toEqual([...untouched]);
+}
+
+const FORMATS: readonly MatrixFormat[] = ["f32", "f16", "q8"];
+
+it("matmul reference: a product worked by hand", () => {
+  // [1 2] · [3 4; 5 6; 7 8]ᵀ = [11 17 23]
+  expect([...matmulReference([1, 2], [3, 4, 5, 6, 7, 8], 2)]).toEqual([11, 17, 23]);
+  expect([...matmulReference([1, 2], [3, 4], 2, [100])]).toEqual([111]);
+});
+
+it("chooses the tiling that reads the matrix least", () => {
+  const tilings = [1, 3, 5].map((rowTile) => ({ rowTile, workgroupSize: 32, rowsPerGroup: 16 }));
+  const chosen = [1, 2, 3, 4, 5, 6, 9, 33].map((rows) => tilings[chooseTiling(tilings, rows)]!.rowTile);
+  expect(chosen).toEqual([1, 3, 3, 5, 5, 3, 5, 5]);
+});
+
+it("halves: known bits, ties to even, overflow and round trip", () => {
+  expect([1, -2, 65504, 2 ** -24, 2 ** -14, 0.1].map(toHalf)).toEqual([
+    0x3c00, 0xc000, 0x7bff, 1, 0x0400, 0x2e66,
+  ]);
+  expect(toHalf(1 + 2 ** -11)).toBe(0x3c00);
+  expect(toHalf(1 + 3 * 2 ** -11)).toBe(0x3c02);
+  expect(toHalf(65520)).toBe(0x7c00);
+  expect(toHalf(2 ** -25)).toBe(0);
+  for (let bits = 0; bits < 0x7c00; bits++) expect(toHalf(fromHalf(bits))).toBe(bits);
+});
+
+it("q8: the largest of a block is exact, the others within half a scale", () => {
+  const data = gaussian(4, 64);
+  const blocks = quantize(data);
+  const restored = toFloats(blocks);
+  for (const [i, value] of data.entries()) {
+    const scale = blocks.scales[Math.floor(i / 32)]!;
+    expect(Math.abs(restored[i]! - value)).toBeLessThanOrEqual(scale * 0.5001);
+  }
+  expect(Math.max(...blocks.values.subarray(0, 32).map(Math.abs))).toBe(127);
+  expect([...quantize(new Float32Array(32)).values]).toEqual(new Array(32).fill(0));
+});
+
+describeOnGpu("matmul", (gpu) => {
+  for (const format of FORMATS) {
+    for (const outCols of [1, 15, 16, 17, 131]) {
+      it(`${format}: ${outCols} outputs around the workgroup's 16`, () =>
+        check(gpu, { rows: 2, cols: 192, outCols, format }));
+    }
+    for (const cols of [32, 224, 256, 288, 1024]) {
+      it(`${format}: ${cols} columns around the subgroup's reach`, () =>
+        check(gpu, { rows: 1, cols, outCols: 20, format }));
+    }
+    for (const rows of [1, 2, 3, 4, 7, 9]) {
+      it(`${format}: ${rows} rows around the tiles`, () =>
+        check(gpu, { rows, cols: 64, outCols: 40, format, accumulate: rows % 2 === 1, spareRows: 3 }));
+    }
+  }
+
+  it("f32: rows of four elements, fewer than a subgroup has lanes", () =>
+    check(gpu, { rows: 2, cols: 4, outCols: 9, format: "f32" }));
+
+  it("f16: rows of four elements", () => check(gpu, { rows: 2, cols: 4, outCols: 9, format: "f16" }));
+
+  for (const workgroupSize of [32, 64]) {
+    for (const rowTile of [1, 4]) {
+      for (const rowsPerGroup of [4, 12, 64]) {
+        it(`workgroup ${workgroupSize}, ${rowTile} rows of x, ${rowsPerGroup} of w`, () =>
+          check(gpu, {
+            rows: 7,
+            cols: 96,
+            outCols: 65,
+            format: "f32",
+            tiling: { rowTile, workgroupSize, rowsPerGroup },
+          }));
+      }
+    }
+  }
+
+  it("runs nothing once the block is closed", async () => {
+    const out = output(gpu, "out", 8);
+    const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
+    const matmul = await createMatmul(gpu, {
+      label: "matmul",
+      x: input(gpu, "x", gaussian(2, 32)),
+      matrix: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32" }, source),
+      out: out.view,
+      accumulate: false,
+      step: step(gpu, 0),
+    });
+    await run(gpu, [matmul], 1);
+    expect([...(await out.f32())]).toEqual(new Array(8).fill(NaN));
+  });
+
+  it("NaN in an input reaches the output of its row alone", async () => {
+    const x = gaussian(1, 64);
+    x[40] = NaN;
+    const out = output(gpu, "out", 16);
+    const source = { kind: "f32", data: gaussian(2, 8 * 32) } as const;
+    const matmul = await createMatmul(gpu, {
+      label: "matmul",
+      x: input(gpu, "x", x),
+      matrix: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32" }, source),
+      out: out.view,
+      accumulate: false,
+      step: step(gpu, 2),
+    });
+    await run(gpu, [matmul], 2);
+    const actual = await out.f32();
+    expect([...actual].map(Number.isNaN)).toEqual([...new Array(8).fill(false), ...new Array(8).fill(true)]);
+  });
+
+  it("names a buffer that cannot hold a row", async () => {
+    const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
+    const spec = {
+      label: "layers.0.qkv",
+      x: input(gpu, "x", gaussian(2, 16)),
+      matrix: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32" }, source),
+      out: input(gpu, "out", gaussian(3, 8)),
+      accumulate: false,
+      step: step(gpu, 1),
+    };
+    await expect(createMatmul(gpu, spec)).rejects.toThrow(
+      "layers.0.qkv: x holds 16 elements, expected rows of 32",
+    );
+  });
+
+  it("names a matrix whose rows do not fit the format", () => {
+    const source = { kind: "f32", data: gaussian(1, 8 * 36) } as const;
+    const upload = () =>
+      uploadMatrix(gpu, { label: "layers.0.down", rows: 8, cols: 36, format: "q8" }, source);
+    expect(upload).toThrow("layers.0.down: has 36 columns, expected a multiple of 32 for q8");
+  });
+
+  it("gives the same without subgroups", async () => {
+    const plain = await openGpu({ features: [] });
+    for (const format of FORMATS) {
+      for (const rows of [1, 6]) {
+        await check(plain, { rows, cols: 96, outCols: 65, format, accumulate: rows === 6, spareRows: 2 });
+      }
+    }
+    expect(defaultTilings(plain).length).toBeGreaterThan(1);
+    plain.close();
+  });
+});
