@@ -1,4 +1,4 @@
-import { percentile } from "../../observe/step-times.ts";
+import { percentile } from "../../observe/percentile.ts";
 
 /** A number that was spoken, and the session time at which its first sample sounded, seconds. */
 export interface SpokenNumber {
@@ -129,14 +129,14 @@ export interface CountingSummary {
 
 /** One line over all clips: exercise clips give the counts, the others the false ones. */
 export function summarizeCounting(
-  clips: readonly { truth: CountingTruth; score: CountingScore; spokenCount: number }[],
+  clips: readonly { truth: CountingTruth; score: CountingScore }[],
 ): CountingSummary {
   const exercise = clips.filter((clip) => !clip.truth.negative);
   const negative = clips.filter((clip) => clip.truth.negative);
   const errors = exercise.flatMap(({ score }) => (score.relativeError === null ? [] : [score.relativeError]));
   const delays = exercise.flatMap(({ score }) => score.delaysS).sort((a, b) => a - b);
   const negativeMinutes = sum(negative.map(({ truth }) => truth.durationS)) / 60;
-  const falseCounts = sum(negative.map(({ spokenCount }) => spokenCount));
+  const falseCounts = sum(negative.map(({ score }) => score.unmatchedSpoken));
   return {
     exerciseClips: exercise.length,
     mae: mean(errors),

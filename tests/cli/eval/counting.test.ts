@@ -93,7 +93,7 @@ describe("scoreCounting", () => {
 test("summarizeCounting, worked by hand", () => {
   const clip = (truth: CountingTruth, spoken: [number, number][]) => {
     const numbers = spoken.map(([timeS, value]) => ({ timeS, value }));
-    return { truth, score: scoreCounting(numbers, truth), spokenCount: numbers.length };
+    return { truth, score: scoreCounting(numbers, truth) };
   };
   const summary = summarizeCounting([
     clip(threeSquats, [

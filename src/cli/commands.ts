@@ -1,0 +1,159 @@
+import { RuntimeError } from "../core/errors.ts";
+import type { Command, OptionSpec } from "./command.ts";
+
+const JSON_OPTION = {
+  json: { type: "boolean", help: "one JSON object (a line) on stdout and nothing else" },
+} as const;
+
+const MODEL_OPTIONS = {
+  backend: { type: "string", value: "auto|gpu|cpu", help: "auto takes the GPU if it is real hardware" },
+  model: { type: "string", value: "DIR", help: "checkpoint folder; the shipped model if absent" },
+  weights: { type: "string", value: "as-stored|f32|f16|q8", help: "how the large matrices are held" },
+  seed: { type: "string", value: "N", help: "seed for sampling" },
+} satisfies Record<string, OptionSpec>;
+
+const RUN_OPTIONS = {
+  camera: { type: "string", value: "SRC", help: "file:PATH or none" },
+  microphone: { type: "string", value: "SRC", help: "file:PATH or none" },
+  text: { type: "string", value: '"SECONDS:TEXT"', multiple: true, help: "types TEXT at that session time" },
+  speaker: { type: "string", value: "SINK", help: "file:PATH.wav or none" },
+  voice: { type: "string", value: "VOICE", help: "espeak, espeak:LANGUAGE or fake" },
+  clock: { type: "string", value: "real|virtual", help: "virtual runs as fast as the machine can" },
+  ...MODEL_OPTIONS,
+  duration: { type: "string", value: "SECONDS", help: "ends the session at the latest then" },
+  report: { type: "string", value: "FILE.html", help: "writes the timeline as one page" },
+  ...JSON_OPTION,
+} satisfies Record<string, OptionSpec>;
+
+/**
+ * Every command. Their modules are loaded when they run: `--help` answers at once, and `doctor` can say which
+ * package does not load.
+ */
+export const COMMANDS: readonly Command[] = [
+  {
+    name: "run",
+    positionals: "[PROFILE.yaml]",
+    summary: "Runs a session: sees, hears and speaks until its sources end.",
+    options: RUN_OPTIONS,
+    run: async (invocation) => (await import("./run.ts")).run(invocation),
+  },
+  {
+    name: "demo",
+    positionals: "",
+    summary: "Runs the bundled scene in real time and writes speech, captions and a report.",
+    options: {
+      out: { type: "string", value: "DIR", help: "folder for the results; out/demo if absent" },
+      clock: { type: "string", value: "real|virtual", help: "virtual runs as fast as the machine can" },
+      ...MODEL_OPTIONS,
+      ...JSON_OPTION,
+    },
+    run: async (invocation) => (await import("./demo.ts")).demo(invocation),
+  },
+  {
+    name: "eval reps",
+    positionals: "DIR",
+    summary: "Counts the repetitions of every clip of DIR/manifest.json and scores what was said, and when.",
+    options: {
+      text: { type: "string", value: "TEXT", help: 'what is typed at the start; "count my reps" if absent' },
+      ...MODEL_OPTIONS,
+      ...JSON_OPTION,
+    },
+    run: async (invocation) => (await import("./eval/reps.ts")).evalReps(invocation),
+  },
+  {
+    name: "eval voice",
+    positionals: "DIR",
+    summary: "Speaks while every clip of DIR/manifest.json is heard, and scores the giving way.",
+    options: {
+      text: { type: "string", value: "TEXT", help: "what is typed at the start, to get a long answer" },
+      ...MODEL_OPTIONS,
+      ...JSON_OPTION,
+    },
+    run: async (invocation) => (await import("./eval/voice.ts")).evalVoice(invocation),
+  },
+  {
+    name: "eval scenarios",
+    positionals: "DIR",
+    summary: "Runs every scene of DIR (*.json) and scores counts, timed speech and answers.",
+    options: { ...MODEL_OPTIONS, ...JSON_OPTION },
+    run: async (invocation) => (await import("./eval/scenarios.ts")).evalScenarios(invocation),
+  },
+  {
+    name: "bench",
+    positionals: "",
+    summary: "Measures the model's step time on this machine, in real time.",
+    options: {
+      duration: { type: "string", value: "SECONDS", help: "how long to measure; 30 if absent" },
+      ...MODEL_OPTIONS,
+      ...JSON_OPTION,
+    },
+    run: async (invocation) => (await import("./bench.ts")).bench(invocation),
+  },
+  {
+    name: "doctor",
+    positionals: "",
+    summary: "Says what works on this machine, and what to do about what does not.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./doctor.ts")).doctor(invocation),
+  },
+  {
+    name: "models ls",
+    positionals: "",
+    summary: "Lists the checkpoints that ship.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./models.ts")).modelsLs(invocation),
+  },
+  {
+    name: "models verify",
+    positionals: "",
+    summary: "Compares the shipped checkpoints with the SHA-256 digests of the model lock.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./models.ts")).modelsVerify(invocation),
+  },
+  {
+    name: "models lock",
+    positionals: "DIR",
+    summary: "Writes a checkpoint folder's sizes and digests into the model lock, after a retraining.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./models.ts")).modelsLock(invocation),
+  },
+  {
+    name: "config check",
+    positionals: "PROFILE.yaml",
+    summary: "Checks a profile.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./config.ts")).configCheck(invocation),
+  },
+  {
+    name: "config print",
+    positionals: "[PROFILE.yaml]",
+    summary: "Prints a profile with every default filled in.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./config.ts")).configPrint(invocation),
+  },
+  {
+    name: "config schema",
+    positionals: "",
+    summary: "Prints the JSON Schema of a profile, for editors.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./config.ts")).configSchema(invocation),
+  },
+];
+
+/**
+ * The command that the first words name, and what follows them.
+ * @throws RuntimeError "invalid-argument" if there is none.
+ */
+export function findCommand(argv: readonly string[]): { command: Command; rest: readonly string[] } {
+  for (const words of [2, 1]) {
+    const name = argv.slice(0, words).join(" ");
+    const command = COMMANDS.find((candidate) => candidate.name === name);
+    if (command) return { command, rest: argv.slice(words) };
+  }
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${argv[0]} `)).map(({ name }) => name);
+  throw new RuntimeError("invalid-argument", {
+    part: "microturn",
+    problem: group.length > 0 ? `'${argv[0]}' needs one more word` : `there is no command '${argv[0]}'`,
+    remedy: group.length > 0 ? `Say ${group.join(" or ")}` : "See microturn --help",
+  });
+}

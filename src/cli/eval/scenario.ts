@@ -1,0 +1,92 @@
+import type { Scene } from "../scene.ts";
+import { mean, numbersIn, sum } from "./counting.ts";
+import type { SpokenText } from "./sessions.ts";
+
+/** Timed speech is right if it begins this close to its due time, seconds. */
+const DUE_WINDOW_S = 0.4;
+
+export interface ScenarioScore {
+  /** The last count spoken against the last one due; null for a scene without repetitions. */
+  reps: { said: number; truth: number; exact: boolean; within1: boolean } | null;
+  due: number;
+  dueRight: number;
+  answers: number;
+  answersRight: number;
+}
+
+/** Lower case, single spaces, no punctuation at the ends of words: how two texts are compared. */
+export function plainWords(text: string): string {
+  return text
+    .toLowerCase()
+    .replaceAll(/[.,!?;:]+(?=\s|$)/g, "")
+    .replaceAll(/\s+/g, " ")
+    .trim();
+}
+
+/** True if `text` holds `wanted` as whole words: "3" is not in "13". */
+export function containsWords(text: string, wanted: string): boolean {
+  return ` ${plainWords(text)} `.includes(` ${plainWords(wanted)} `);
+}
+
+/**
+ * Scores what was said in one scene. Every spoken phrase counts once: as an answer, as timed speech, or as a count.
+ *
+ * @param spoken in order of time.
+ */
+export function scoreScenario(truth: Scene["truth"], spoken: readonly SpokenText[]): ScenarioScore {
+  const left = new Set(spoken);
+  const take = (fits: (phrase: SpokenText) => boolean): boolean => {
+    const found = [...left].find(fits);
+    if (found !== undefined) left.delete(found);
+    return found !== undefined;
+  };
+  const answersRight = truth.answers.filter(({ askedS, byS, text }) =>
+    take((phrase) => phrase.timeS >= askedS && phrase.timeS <= byS && containsWords(phrase.text, text)),
+  ).length;
+  const dueRight = truth.due.filter(({ timeS, text }) =>
+    take((phrase) => Math.abs(phrase.timeS - timeS) <= DUE_WINDOW_S && containsWords(phrase.text, text)),
+  ).length;
+  return {
+    reps: truth.reps.length > 0 ? scoreReps(truth.reps, [...left]) : null,
+    due: truth.due.length,
+    dueRight,
+    answers: truth.answers.length,
+    answersRight,
+  };
+}
+
+function scoreReps(reps: Scene["truth"]["reps"], spoken: readonly SpokenText[]): ScenarioScore["reps"] {
+  const truth = reps.at(-1)!.count;
+  const counts = spoken.flatMap(({ timeS, text }) => numbersIn(text).map((value) => ({ timeS, value })));
+  const last = counts.at(-1);
+  const said = last?.value ?? 0;
+  const online = last !== undefined && last.timeS >= (reps.at(-2)?.timeS ?? 0);
+  return { said, truth, exact: said === truth, within1: online && Math.abs(said - truth) <= 1 };
+}
+
+export interface ScenarioSummary {
+  scenes: number;
+  countingScenes: number;
+  within1: number | null;
+  exact: number | null;
+  due: number;
+  dueRight: number | null;
+  answers: number;
+  answersRight: number | null;
+}
+
+export function summarizeScenarios(scores: readonly ScenarioScore[]): ScenarioSummary {
+  const reps = scores.flatMap((score) => (score.reps === null ? [] : [score.reps]));
+  const due = sum(scores.map((score) => score.due));
+  const answers = sum(scores.map((score) => score.answers));
+  return {
+    scenes: scores.length,
+    countingScenes: reps.length,
+    within1: mean(reps.map(({ within1 }) => Number(within1))),
+    exact: mean(reps.map(({ exact }) => Number(exact))),
+    due,
+    dueRight: due > 0 ? sum(scores.map((score) => score.dueRight)) / due : null,
+    answers,
+    answersRight: answers > 0 ? sum(scores.map((score) => score.answersRight)) / answers : null,
+  };
+}

@@ -1,0 +1,48 @@
+import { RuntimeError } from "../core/errors.ts";
+import type { Io } from "./command.ts";
+
+/** The process's own streams. A closed pipe (`microturn ... | head`) ends the session; a full disk is an error. */
+export function processIo(): Io & { readonly failure: RuntimeError | null } {
+  const abort = new AbortController();
+  let failure: RuntimeError | null = null;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => abort.abort(new Error(signal)));
+  }
+  process.stdout.on("error", (cause: NodeJS.ErrnoException) => {
+    if (cause.code !== "EPIPE") failure ??= outputFailed("standard output", cause);
+    abort.abort(cause);
+  });
+  return {
+    out(text) {
+      process.stdout.write(text);
+    },
+    err(text) {
+      process.stderr.write(text);
+    },
+    isTerminal: process.stdout.isTTY === true,
+    get columns() {
+      return process.stdout.columns ?? 80;
+    },
+    signal: abort.signal,
+    get failure() {
+      return failure;
+    },
+  };
+}
+
+/** What a failed write means for the person who asked for it. */
+export function outputFailed(part: string, cause: NodeJS.ErrnoException): RuntimeError {
+  const remedies: Record<string, string> = {
+    ENOSPC: "The disk is full: free some space or write elsewhere",
+    EDQUOT: "The disk quota is used up: free some space or write elsewhere",
+    EACCES: "Choose a folder that you may write to",
+    EROFS: "Choose a folder that you may write to",
+  };
+  const remedy = remedies[cause.code ?? ""];
+  return new RuntimeError("output-failed", {
+    part,
+    problem: `could not be written: ${cause.message}`,
+    ...(remedy ? { remedy } : {}),
+    cause,
+  });
+}

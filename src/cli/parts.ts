@@ -1,0 +1,62 @@
+import { cameraFrom, microphoneFrom, speakerFrom, voiceFrom } from "../../devices/devices.ts";
+import { loadNativeModel } from "../../models/native/model.ts";
+import type { Profile } from "../config/profile.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Source, Speaker, Voice } from "../core/device.ts";
+import { RuntimeError } from "../core/errors.ts";
+import type { InteractionModel } from "../core/model.ts";
+import { checkpointFolder } from "./checkpoints.ts";
+
+/** What a session is made of. The commands take it as a value, so that a test can put a small model in. */
+export interface Parts {
+  loadModel(profile: Profile): Promise<InteractionModel>;
+  camera(spec: string): Source | null;
+  microphone(spec: string, sampleRateHz: number): Source | null;
+  speaker(spec: string, clock: Clock): Speaker;
+  voice(spec: string): Voice;
+}
+
+const LIVE_DEVICES = ["v4l2", "gst", "pulse", "alsa"];
+
+/** @throws RuntimeError "device-unavailable" for a live device, "invalid-argument" for what is no device at all. */
+function expectFileOrNone(part: string, spec: string): void {
+  const scheme = spec.split(":")[0]!;
+  if (spec === "none" || (scheme === "file" && spec.length > "file:".length)) return;
+  if (LIVE_DEVICES.includes(scheme) && spec.includes(":")) {
+    throw new RuntimeError("device-unavailable", {
+      part,
+      problem: `${scheme}: devices are not supported yet`,
+      remedy: "Use file:PATH or none",
+    });
+  }
+  throw new RuntimeError("invalid-argument", {
+    part,
+    problem: `'${spec}' is no device`,
+    remedy: "Give file:PATH or none",
+  });
+}
+
+/** The parts that ship. */
+export const shippedParts: Parts = {
+  async loadModel(profile) {
+    return loadNativeModel({
+      directory: await checkpointFolder(profile.model),
+      backend: profile.backend,
+      weights: profile.weights,
+      sampling: { temperature: profile.temperature, topK: 0, seed: profile.seed },
+    });
+  },
+  camera(spec) {
+    expectFileOrNone("camera", spec);
+    return cameraFrom(spec);
+  },
+  microphone(spec, sampleRateHz) {
+    expectFileOrNone("microphone", spec);
+    return microphoneFrom(spec, sampleRateHz);
+  },
+  speaker(spec, clock) {
+    expectFileOrNone("speaker", spec);
+    return speakerFrom(spec, clock);
+  },
+  voice: voiceFrom,
+};

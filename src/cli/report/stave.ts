@@ -1,0 +1,240 @@
+import type { Played } from "../../core/device.ts";
+import type { Scene } from "../scene.ts";
+import type { Column, Mark } from "../view/collector.ts";
+import { clockText } from "../view/event-line.ts";
+import { element, label, tooltip } from "./svg.ts";
+
+/** Everything that is drawn, over the whole session. */
+export interface TimelineData {
+  microTurnMs: number;
+  columns: readonly Column[];
+  marks: readonly Mark[];
+  played: readonly Played[];
+  truth: Scene["truth"] | null;
+}
+
+/** One line of the timeline, as a stave is one line of a score: session time [startMs, endMs). */
+interface Stave {
+  startMs: number;
+  endMs: number;
+}
+
+export const STAVE_WIDTH = 1120;
+const STAVE_SECONDS = 20;
+const LABELS = 84;
+/** Advance of one character of a 12 px system font, px: enough to know whether two texts would touch. */
+const CHARACTER_WIDTH = 6.6;
+
+/** Top and height of each lane, px. */
+const LANES = {
+  typed: { top: 8, height: 20 },
+  person: { top: 34, height: 22 },
+  sees: { top: 62, height: 28 },
+  hears: { top: 96, height: 28 },
+  says: { top: 130, height: 24 },
+  events: { top: 158, height: 18 },
+  step: { top: 182, height: 36 },
+  ruler: { top: 222, height: 16 },
+} as const;
+const STAVE_HEIGHT = 246;
+
+/** The session cut into staves, each an SVG of its own. */
+export function drawStaves(data: TimelineData): string {
+  const lastMs = (data.columns.at(-1)?.microTurn ?? -1) * data.microTurnMs + data.microTurnMs;
+  const staves: string[] = [];
+  for (let startMs = 0; startMs < Math.max(lastMs, 1); startMs += STAVE_SECONDS * 1000) {
+    staves.push(drawStave(data, { startMs, endMs: startMs + STAVE_SECONDS * 1000 }));
+  }
+  return staves.join("\n");
+}
+
+function drawStave(data: TimelineData, stave: Stave): string {
+  const parts = [
+    drawRuler(stave),
+    drawTyped(data, stave),
+    data.truth === null ? "" : drawPerson(data.truth, stave),
+    drawSees(data, stave),
+    drawHears(data, stave),
+    drawSays(data, stave),
+    drawEvents(data, stave),
+    drawSteps(data, stave),
+    drawLabels(data.truth !== null),
+  ];
+  const title = `Timeline from ${clockText(stave.startMs)} to ${clockText(stave.endMs)}`;
+  return element(
+    "svg",
+    { viewBox: `0 0 ${STAVE_WIDTH} ${STAVE_HEIGHT}`, class: "stave", role: "img", "aria-label": title },
+    parts.join(""),
+  );
+}
+
+function xOf(tMs: number, { startMs, endMs }: Stave): number {
+  return LABELS + ((tMs - startMs) / (endMs - startMs)) * (STAVE_WIDTH - LABELS);
+}
+
+function within(tMs: number, { startMs, endMs }: Stave): boolean {
+  return tMs >= startMs && tMs < endMs;
+}
+
+function drawLabels(hasTruth: boolean): string {
+  return Object.entries(LANES)
+    .filter(([name]) => name !== "ruler" && (hasTruth || name !== "person"))
+    .map(([name, { top, height }]) =>
+      label(name, { x: LABELS - 12, y: top + height / 2 + 4, class: "lane-name" }),
+    )
+    .join("");
+}
+
+function drawRuler(stave: Stave): string {
+  const { top } = LANES.ruler;
+  const parts: string[] = [];
+  for (let tMs = stave.startMs; tMs <= stave.endMs; tMs += 1000) {
+    const x = xOf(tMs, stave);
+    const strong = (tMs / 1000) % 5 === 0;
+    parts.push(element("line", { x1: x, x2: x, y1: 4, y2: top, class: strong ? "grid strong" : "grid" }));
+    if (strong && tMs < stave.endMs) parts.push(label(`${tMs / 1000} s`, { x, y: top + 14, class: "tick" }));
+  }
+  return parts.join("");
+}
+
+/** Texts from left to right; one that would touch the one before it is left to its tooltip. */
+function drawTexts(
+  marks: readonly Mark[],
+  stave: Stave,
+  lane: { top: number; height: number },
+  style: string,
+): string {
+  let freeFrom = 0;
+  return marks
+    .filter(({ tMs }) => within(tMs, stave))
+    .map(({ tMs, text }) => {
+      const x = xOf(tMs, stave);
+      const right = x + 14 + text.length * CHARACTER_WIDTH;
+      const middle = lane.top + lane.height / 2;
+      const dot = element("circle", { cx: x, cy: middle, r: 3.5, class: style });
+      // A text that would leave the picture ends at its dot instead.
+      const leaves = right > STAVE_WIDTH;
+      const place = leaves ? { x: x - 8, "text-anchor": "end" } : { x: x + 8 };
+      const words = x < freeFrom ? "" : label(text, { ...place, y: middle + 4, class: `${style} words` });
+      freeFrom = leaves ? x + 8 : right;
+      return element("g", {}, `${tooltip(`${clockText(tMs)} ${text}`)}${dot}${words}`);
+    })
+    .join("");
+}
+
+function drawTyped({ marks }: TimelineData, stave: Stave): string {
+  const typed = marks.filter(({ lane }) => lane === "typed");
+  return drawTexts(typed, stave, LANES.typed, "typed");
+}
+
+function drawEvents({ marks }: TimelineData, stave: Stave): string {
+  const events = marks.filter(({ lane }) => lane === "event" || lane === "shown");
+  return drawTexts(events, stave, LANES.events, "event");
+}
+
+function drawPerson(truth: Scene["truth"], stave: Stave): string {
+  const { top, height } = LANES.person;
+  const speech = truth.speech
+    .filter(({ startS, endS }) => endS * 1000 > stave.startMs && startS * 1000 < stave.endMs)
+    .map(({ startS, endS }) => {
+      const x = Math.max(LABELS, xOf(startS * 1000, stave));
+      const right = Math.min(STAVE_WIDTH, xOf(endS * 1000, stave));
+      const bar = { x, y: top + 4, width: right - x, height: height - 8, rx: 3, class: "person-speech" };
+      return element("rect", bar, tooltip(`speaks ${startS.toFixed(1)} to ${endS.toFixed(1)} s`));
+    });
+  const reps = truth.reps
+    .filter(({ timeS }) => within(timeS * 1000, stave))
+    .map(({ timeS, count }) => {
+      const x = xOf(timeS * 1000, stave);
+      const diamond = `M${x.toFixed(1)} ${top + 3}l8 8l-8 8l-8 -8z`;
+      return element(
+        "g",
+        {},
+        `${tooltip(`repetition ${count} complete at ${timeS.toFixed(1)} s`)}${element("path", { d: diamond, class: "rep" })}`,
+      );
+    });
+  return [...speech, ...reps].join("");
+}
+
+/** One bar a micro-turn, from the bottom of the lane; `heightOf` in [0, 1], null for none. */
+function drawBars(
+  { columns, microTurnMs }: TimelineData,
+  stave: Stave,
+  lane: { top: number; height: number },
+  bar: {
+    heightOf: (column: Column) => number | null;
+    style: (column: Column) => string;
+    say: (column: Column) => string;
+  },
+): string {
+  const width = xOf(microTurnMs, stave) - xOf(0, stave);
+  return columns
+    .filter(({ microTurn }) => within(microTurn * microTurnMs, stave))
+    .map((column) => {
+      const share = bar.heightOf(column);
+      if (share === null) return "";
+      const height = Math.max(1, Math.min(1, share) * lane.height);
+      const x = xOf(column.microTurn * microTurnMs, stave);
+      const y = lane.top + lane.height - height;
+      const box = { x: x + 0.5, y, width: width - 1, height, class: bar.style(column) };
+      return element("rect", box, tooltip(bar.say(column)));
+    })
+    .join("");
+}
+
+function drawSees(data: TimelineData, stave: Stave): string {
+  return drawBars(data, stave, LANES.sees, {
+    heightOf: ({ motion }) => (motion === null ? null : Math.sqrt(motion / 24)),
+    style: () => "sees",
+    say: ({ motion }) => `motion ${motion?.toFixed(1)}`,
+  });
+}
+
+function drawHears(data: TimelineData, stave: Stave): string {
+  return drawBars(data, stave, LANES.hears, {
+    heightOf: ({ levelDb }) => (levelDb === null ? null : Math.max(0, (levelDb + 70) / 60)),
+    style: () => "hears",
+    say: ({ levelDb }) => `${levelDb?.toFixed(0)} dB`,
+  });
+}
+
+function drawSays({ played }: TimelineData, stave: Stave): string {
+  const { top, height } = LANES.says;
+  return played
+    .filter(({ startMs, endMs }) => endMs > stave.startMs && startMs < stave.endMs)
+    .map(({ text, startMs, endMs, whole }) => {
+      const x = Math.max(LABELS, xOf(startMs, stave));
+      const right = Math.min(STAVE_WIDTH, xOf(endMs, stave));
+      const words = text.trim();
+      const fits = words.length * CHARACTER_WIDTH + 6 <= right - x;
+      const said = `${clockText(startMs)} to ${clockText(endMs)}: ${words}${whole ? "" : " (cut off)"}`;
+      const box = {
+        x,
+        y: top,
+        width: Math.max(3, right - x),
+        height,
+        rx: 5,
+        class: whole ? "says" : "says cut",
+      };
+      // A number is wider than its sound: it stands over the edge of its pill.
+      const inside =
+        fits || words.length <= 3
+          ? label(words, { x: (x + right) / 2, y: top + height / 2 + 4.5, class: "said" })
+          : "";
+      return element("g", {}, `${tooltip(said)}${element("rect", box)}${inside}`);
+    })
+    .join("");
+}
+
+function drawSteps(data: TimelineData, stave: Stave): string {
+  const { top, height } = LANES.step;
+  const line = (y: number, style: string): string =>
+    element("line", { x1: LABELS, x2: STAVE_WIDTH, y1: y, y2: y, class: style });
+  const bars = drawBars(data, stave, LANES.step, {
+    heightOf: ({ stepMs }) => stepMs / data.microTurnMs,
+    style: ({ late }) => (late ? "step late" : "step"),
+    say: ({ microTurn, stepMs }) => `micro-turn ${microTurn}: ${stepMs.toFixed(1)} ms of ${data.microTurnMs}`,
+  });
+  const budget = label(`${data.microTurnMs} ms`, { x: STAVE_WIDTH - 4, y: top + 10, class: "budget-name" });
+  return line(top, "budget") + line(top + height / 2, "budget half") + bars + budget;
+}

@@ -1,0 +1,101 @@
+import type { Profile } from "../config/profile.ts";
+import { EXIT, RuntimeError } from "../core/errors.ts";
+import { stderrLog } from "../core/log.ts";
+import type { ModelDescription } from "../core/model.ts";
+import type { SessionObserver, SessionSummary } from "../runtime/events.ts";
+import { type Invocation, type Io, stringOption } from "./command.ts";
+import { writeWhole } from "./files.ts";
+import { type Parts, shippedParts } from "./parts.ts";
+import { profileFrom } from "./profile-options.ts";
+import { reportPage } from "./report/page.ts";
+import { SessionRecord } from "./report/record.ts";
+import { runSession } from "./session.ts";
+import { eventJson, eventLine } from "./view/event-line.ts";
+import { TerminalTimeline } from "./view/terminal.ts";
+
+/** "native/counter on cpu (AMD EPYC): the adapter is a software rasteriser" */
+export function modelLine({ model, backend, adapter, reason }: ModelDescription): string {
+  return `${model} on ${backend} (${adapter}): ${reason}`;
+}
+
+/** How a session went, for people. */
+export function summaryLines(summary: SessionSummary, microTurnMs: number): string[] {
+  const { p50, p99, p999, max } = summary.stepMs;
+  const lines = [
+    `${summary.microTurns} micro-turns of ${microTurnMs} ms, ${summary.late} late`,
+    `step time p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)}, p99.9 ${p999.toFixed(1)}, worst ${max.toFixed(1)} (budget ${microTurnMs})`,
+    modelLine(summary),
+  ];
+  if (summary.gaps.count > 0)
+    lines.push(`${summary.gaps.count} gaps in the sound, ${summary.gaps.totalMs.toFixed(0)} ms in all`);
+  const dropped = Object.entries(summary.dropped).filter(([, count]) => count > 0);
+  if (dropped.length > 0)
+    lines.push(`dropped: ${dropped.map(([what, count]) => `${count} ${what}`).join(", ")}`);
+  return lines;
+}
+
+/** The observer that tells a session to whoever reads stdout. */
+export function narrator(
+  io: Io,
+  json: boolean,
+  model: ModelDescription,
+  microTurnMs: number,
+): SessionObserver {
+  if (json) return { event: (event) => io.out(`${eventJson(event)}\n`) };
+  if (io.isTerminal) return new TerminalTimeline(io, modelLine(model), microTurnMs);
+  io.out(`${modelLine(model)}\n`);
+  return {
+    event(event) {
+      const line = eventLine(event);
+      if (line !== null) io.out(`${line}\n`);
+    },
+  };
+}
+
+function expectSomethingToDo(profile: Profile, typing: boolean): void {
+  const { camera, microphone, text, duration } = profile;
+  if (camera !== "none" || microphone !== "none" || text.length > 0 || duration !== undefined || typing)
+    return;
+  throw new RuntimeError("invalid-argument", {
+    part: "run",
+    problem: "there is nothing to perceive",
+    remedy: "Give --camera, --microphone, --text or --duration",
+  });
+}
+
+/** `microturn run` */
+export async function run(invocation: Invocation, parts: Parts = shippedParts): Promise<number> {
+  const { values, io } = invocation;
+  const profile = await profileFrom(invocation);
+  const typing = profile.clock === "real" && process.stdin.isTTY === true;
+  expectSomethingToDo(profile, typing);
+  const reportPath = stringOption(values, "report");
+
+  const model = await parts.loadModel(profile);
+  try {
+    const { microTurnMs } = model.perception;
+    const record = new SessionRecord();
+    const summary = await runSession(
+      {
+        profile,
+        model,
+        parts,
+        observers: [
+          narrator(io, values.json === true, model.description, microTurnMs),
+          ...(reportPath === undefined ? [] : [record]),
+        ],
+        log: stderrLog,
+        ...(typing ? { typing: process.stdin } : {}),
+        ...(reportPath === undefined ? {} : { wrapSpeaker: record.listenTo }),
+      },
+      io.signal,
+    );
+    if (values.json !== true) io.out(`${summaryLines(summary, microTurnMs).join("\n")}\n`);
+    if (reportPath !== undefined) {
+      await writeWhole(reportPath, reportPage({ title: "microturn session", record, summary, microTurnMs }));
+    }
+    return EXIT.ok;
+  } finally {
+    await model.close();
+  }
+}

@@ -1,0 +1,68 @@
+import { keyboard, typedText } from "../../devices/devices.ts";
+import type { Profile } from "../config/profile.ts";
+import { RealClock, VirtualClock } from "../core/clock.ts";
+import type { Source, Speaker } from "../core/device.ts";
+import type { Log } from "../core/log.ts";
+import type { InteractionModel } from "../core/model.ts";
+import type { SessionObserver, SessionSummary } from "../runtime/events.ts";
+import { Session } from "../runtime/session.ts";
+import type { Parts } from "./parts.ts";
+
+/** After its recorded sources have ended a session goes on until nothing was said for this long: the last number comes late. */
+const SETTLE_MS = 2000;
+
+export interface SessionSetup {
+  profile: Profile;
+  /** Reset by the session, closed by the caller. */
+  model: InteractionModel;
+  parts: Parts;
+  /** In place of the microphone that the profile names. */
+  microphone?: Source;
+  /** Lines typed by a person while the session runs. */
+  typing?: NodeJS.ReadableStream;
+  observers?: readonly SessionObserver[];
+  /** Looks at the speaker before it is used, or puts another in its place. */
+  wrapSpeaker?: (speaker: Speaker) => Speaker;
+  log?: Log;
+}
+
+/**
+ * Puts the parts of one session together and runs it to its end.
+ *
+ * @param signal ends it in good order.
+ * @throws RuntimeError of the part that failed.
+ */
+export async function runSession(setup: SessionSetup, signal: AbortSignal): Promise<SessionSummary> {
+  const { profile, model, parts } = setup;
+  const clock = profile.clock === "virtual" ? new VirtualClock() : new RealClock();
+  const camera = parts.camera(profile.camera);
+  const rateHz = model.perception.audioSampleRateHz;
+  const microphone =
+    setup.microphone ?? (rateHz === null ? null : parts.microphone(profile.microphone, rateHz));
+  const sources = [camera, microphone].filter((source) => source !== null);
+  if (profile.text.length > 0) sources.push(typedText(profile.text));
+  if (setup.typing) sources.push(keyboard(setup.typing));
+
+  const voice = parts.voice(profile.voice);
+  try {
+    const speaker = parts.speaker(profile.speaker, clock);
+    const durationMs = profile.duration === undefined ? undefined : profile.duration * 1000;
+    // Where only text was recorded nothing but the duration says how long to go on.
+    const settleMs =
+      camera === null && microphone === null ? Math.max(SETTLE_MS, durationMs ?? 0) : SETTLE_MS;
+    const session = new Session({
+      clock,
+      model,
+      sources,
+      voice,
+      speaker: setup.wrapSpeaker?.(speaker) ?? speaker,
+      observers: setup.observers ?? [],
+      settleMs,
+      ...(durationMs === undefined ? {} : { durationMs }),
+      ...(setup.log === undefined ? {} : { log: setup.log }),
+    });
+    return await session.run(signal);
+  } finally {
+    await voice.close();
+  }
+}

@@ -1,0 +1,90 @@
+import { readFile } from "node:fs/promises";
+import { parse as parseYaml } from "yaml";
+import { z } from "zod";
+import { RuntimeError } from "../core/errors.ts";
+
+/** Everything that a session needs to be told: one YAML file. Flags of the command line override it. */
+export const profileSchema = z.strictObject({
+  camera: z.string().default("none").describe("file:PATH or none"),
+  microphone: z.string().default("none").describe("file:PATH (sound, or a video that has sound) or none"),
+  speaker: z.string().default("none").describe("file:PATH.wav, or none: silent, but keeps time"),
+  voice: z.string().default("espeak").describe("espeak, espeak:LANGUAGE, or fake for tones of fixed length"),
+  text: z
+    .array(
+      z.strictObject({
+        seconds: z.number().min(0).describe("session time at which it is typed"),
+        text: z.string().min(1),
+      }),
+    )
+    .default([])
+    .describe("texts typed at given times"),
+  clock: z.enum(["real", "virtual"]).default("real").describe("virtual: as fast as the machine can"),
+  backend: z.enum(["auto", "gpu", "cpu"]).default("auto").describe("auto: the GPU if it is real hardware"),
+  duration: z.number().positive().optional().describe("seconds after which the session ends at the latest"),
+  model: z.string().optional().describe("checkpoint folder; the shipped model if absent"),
+  weights: z
+    .enum(["as-stored", "f32", "f16", "q8"])
+    .default("as-stored")
+    .describe("how the large matrices are held"),
+  seed: z
+    .number()
+    .int()
+    .min(0)
+    .max(0xffff_ffff)
+    .default(0)
+    .describe("for sampling; greedy sessions ignore it"),
+  temperature: z.number().min(0).max(2).default(0).describe("0: always the most probable token"),
+});
+
+export type Profile = z.infer<typeof profileSchema>;
+
+/**
+ * Checks what a profile says and fills in the defaults.
+ * @param source for messages: the file's name.
+ * @throws RuntimeError "invalid-configuration" naming every wrong key, what was expected and where.
+ */
+export function parseProfile(data: unknown, source: string): Profile {
+  // An empty file is null in YAML: a profile that takes every default.
+  const result = profileSchema.safeParse(data ?? {});
+  if (result.success) return result.data;
+  const faults = result.error.issues.map((issue) => {
+    const where = issue.path.length > 0 ? `${issue.path.join(".")}: ` : "";
+    return `${where}${issue.message}`;
+  });
+  throw new RuntimeError("invalid-configuration", {
+    part: source,
+    problem: faults.join("; "),
+    remedy: "See microturn config schema",
+  });
+}
+
+/**
+ * Reads a profile.
+ * @throws RuntimeError "invalid-configuration" if the file is missing, is not YAML, or says something unknown.
+ */
+export async function loadProfile(path: string): Promise<Profile> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new RuntimeError("invalid-configuration", {
+      part: path,
+      problem: "the profile cannot be read",
+      remedy: "Give the path of a YAML file",
+      cause,
+    });
+  }
+  let data: unknown;
+  try {
+    data = parseYaml(text);
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+    throw new RuntimeError("invalid-configuration", { part: path, problem: `not YAML: ${detail}`, cause });
+  }
+  return parseProfile(data, path);
+}
+
+/** The schema as JSON Schema, for editors. */
+export function profileJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(profileSchema, { io: "input" });
+}
