@@ -1,0 +1,134 @@
+import { RuntimeError } from "../../src/core/errors.ts";
+import { type BufferView, createBuffer } from "../../src/gpu/buffers.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { bind, createPipeline } from "../../src/gpu/pipeline.ts";
+import { type Dispatch, dispatch } from "../../src/gpu/plan.ts";
+import type { KvCacheShape, LayerCache } from "../kv-cache.ts";
+
+/** How the work is cut up. Chosen by the wrapper; a test or a tuner may name another cut. */
+export interface AttentionTiling {
+  /** Threads, and slots scored at a time: a multiple of headDim / 4. */
+  workgroupSize: number;
+  /** Rows that share one reading of the keys and values. */
+  rowBlock: number;
+  /** Parts of the cache that run side by side; more than one costs a second dispatch that joins them. */
+  splits: number;
+}
+
+export interface AttentionSpec extends KvCacheShape {
+  label: string;
+  nHeads: number;
+  /** The first slots, which forget after `perceptionTurns` micro-turns. */
+  perceptionSlots: number;
+  perceptionTurns: number;
+  /** Rows of the largest step. */
+  maxRows: number;
+  /** (rows, nHeads headDim) f32, rotated. */
+  q: BufferView;
+  cache: LayerCache;
+  /** (capacity) u32. */
+  slotPositions: BufferView;
+  /** See kernels/step.ts. */
+  rows: BufferView;
+  /** (rows, nHeads headDim) f32, written. */
+  out: BufferView;
+  /** See kernels/step.ts. */
+  step: BufferView;
+  /** Default: `defaultAttentionTiling`. */
+  tiling?: AttentionTiling;
+}
+
+/** Queries (heads of rows) that the shader holds per thread. */
+const MAX_QUERIES = 16;
+
+const BINDINGS = ["read", "read", "read", "read", "read", "readWrite", "uniform"] as const;
+const MERGE_BINDINGS = ["read", "readWrite", "uniform"] as const;
+
+/**
+ * One row at a time is bound by how long a workgroup walks the cache, so a GPU splits it; the two or so cores of a
+ * software adapter are busy without. Several rows keep a GPU busy by themselves and share their reading of the cache.
+ */
+export function defaultAttentionTiling(
+  gpu: Gpu,
+  shape: KvCacheShape & { nHeads: number; maxRows: number },
+): AttentionTiling {
+  const chunks = shape.headDim / 4;
+  const workgroupSize = chunks * Math.max(1, Math.floor(64 / chunks));
+  const groupHeads = shape.nHeads / shape.nKvHeads;
+  const rowBlock = Math.min(shape.maxRows, 4, Math.floor(MAX_QUERIES / groupHeads));
+  const tiles = Math.ceil(shape.capacity / workgroupSize);
+  const splits = gpu.adapter.isSoftware || shape.maxRows > 4 ? 1 : Math.min(16, Math.ceil(tiles / 2));
+  // Per query: scaled q, then per thread a score, a vec4 sum and at most a peak and a mass.
+  const queryBytes = chunks * 16 + workgroupSize * 28;
+  const fitting = Math.floor(gpu.device.limits.maxComputeWorkgroupStorageSize / (queryBytes * groupHeads));
+  return { workgroupSize, rowBlock: Math.max(1, Math.min(rowBlock, fitting)), splits };
+}
+
+/**
+ * Prepares attention of a step's rows over a layer's cache, their own keys included: one dispatch, or two if the cache is
+ * split.
+ *
+ * @throws RuntimeError "invalid-argument" if the tiling does not fit the heads, "gpu-compile" if a shader is refused.
+ */
+export async function createAttention(gpu: Gpu, spec: AttentionSpec): Promise<Dispatch[]> {
+  const { label, nHeads, nKvHeads, headDim, capacity } = spec;
+  const tiling = spec.tiling ?? defaultAttentionTiling(gpu, spec);
+  const { workgroupSize, rowBlock, splits } = tiling;
+  const chunks = headDim / 4;
+  const fail = (problem: string): never => {
+    throw new RuntimeError("invalid-argument", { part: label, problem });
+  };
+  if (!Number.isInteger(chunks)) fail(`headDim is ${headDim}, expected a multiple of 4`);
+  if (nHeads % nKvHeads !== 0) fail(`nHeads ${nHeads} is no multiple of nKvHeads ${nKvHeads}`);
+  if (workgroupSize % chunks !== 0)
+    fail(`workgroupSize ${workgroupSize} is no multiple of headDim / 4 = ${chunks}`);
+  const queries = (rowBlock * nHeads) / nKvHeads;
+  if (queries > MAX_QUERIES)
+    fail(`a workgroup takes ${queries} heads of rows, expected at most ${MAX_QUERIES}`);
+
+  const pipeline = await createPipeline(gpu, {
+    label: `attention x${rowBlock} of ${splits}`,
+    shader: new URL("./attention.wgsl", import.meta.url),
+    bindings: BINDINGS,
+    constants: {
+      workgroup_size: workgroupSize,
+      n_heads: nHeads,
+      n_kv_heads: nKvHeads,
+      head_dim: headDim,
+      capacity,
+      perception_slots: spec.perceptionSlots,
+      perception_turns: spec.perceptionTurns,
+      splits,
+      row_block: rowBlock,
+    },
+  });
+  const parts =
+    splits === 1
+      ? spec.out
+      : createBuffer(gpu, {
+          label: `${label} parts`,
+          sizeBytes: spec.maxRows * nHeads * splits * (headDim + 4) * 4,
+        });
+  const { q, cache, slotPositions, rows, step } = spec;
+  const attend = dispatch(
+    label,
+    pipeline,
+    bind(gpu, pipeline, [q, cache.keys, cache.values, slotPositions, rows, parts, step]),
+    (nRows) => [splits, nKvHeads, Math.ceil(nRows / rowBlock)],
+  );
+  if (splits === 1) return [attend];
+  const mergeSize = 64;
+  const merge = await createPipeline(gpu, {
+    label: `attention merge of ${splits}`,
+    shader: new URL("./attention-merge.wgsl", import.meta.url),
+    bindings: MERGE_BINDINGS,
+    constants: { workgroup_size: mergeSize, n_heads: nHeads, head_dim: headDim, splits },
+  });
+  const bindGroup = bind(gpu, merge, [parts, spec.out, step]);
+  const join = dispatch(`${label} merge`, merge, bindGroup, (nRows) => [
+    Math.ceil((nRows * nHeads * chunks) / mergeSize),
+    1,
+    1,
+  ]);
+  return [attend, join];
+}
