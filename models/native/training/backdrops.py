@@ -87,6 +87,38 @@ def _outside(rng, angle, height, grey):
     return np.where(height < line, things, sky)
 
 
+def _clutter(rng, luma):
+    """Furniture, machines, cables and plants as blocks, bars and blobs of many sizes, drawn into luma (h, w) in place."""
+    h, w = luma.shape
+    yy, xx = np.mgrid[:h, :w]
+    level = rng.uniform(0.3, 0.75) * h  # where most things stand
+    busy = rng.uniform(0, 1)
+    for _ in range(int(3 + 45 * busy**2)):
+        tone = rng.uniform(5, 250)
+        cx, foot = rng.uniform(0, w), level + rng.normal(0, 0.06) * h
+        dw, dh = w * float(np.exp(rng.uniform(-4.2, -1.6))), h * float(np.exp(rng.uniform(-3.6, -1.1)))
+        kind = rng.random()
+        x0, x1, y0, y1 = int(cx - dw / 2), int(cx + dw / 2) + 1, int(foot - dh), int(foot) + 1
+        x0, y0 = max(x0, 0), max(y0, 0)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        patch = luma[y0:y1, x0:x1]
+        if kind < 0.55:
+            fade = np.linspace(rng.uniform(0.7, 1.3), 1.0, patch.shape[0])[:, None]
+            patch[:] = tone * fade
+            if rng.random() < 0.3 and patch.shape[0] > 4:
+                patch[:: int(rng.integers(2, 6))] = rng.uniform(5, 250)
+        elif kind < 0.8:
+            slant = rng.normal(0, 0.4)
+            line = np.abs((xx[y0:y1] - cx) - slant * (yy[y0:y1] - foot)) < max(0.5, dw * 0.08)
+            luma[y0:y1][line] = tone
+        else:
+            u = (xx[y0:y1, x0:x1] - cx) / (dw / 2 + 0.5)
+            v = (yy[y0:y1, x0:x1] - (y0 + y1) / 2) / (dh / 2 + 0.5)
+            inside = u * u + v * v < 1
+            patch[inside] = (tone * (1 - 0.3 * v) * rng.uniform(0.7, 1.3, patch.shape))[inside]
+
+
 def paint(rng, camera, directions, mat=None, flavour=None):
     """Luma and tint (h, w, 3) seen along directions (h, w, 3) from camera (3); flavour "home" keeps to a plain bright room."""
     outdoors = rng.random() < 0.25 if flavour is None else False
@@ -128,6 +160,8 @@ def paint(rng, camera, directions, mat=None, flavour=None):
                 high = z > rng.uniform(1.4, 2.0)
                 luma = np.where(seen & high, rng.uniform(60, 250) * np.where((u * 1.3) % 1 < 0.2, 1.3, 1.0), luma)
     h, w = luma.shape
+    if flavour is None and rng.random() < 0.55:
+        _clutter(rng, luma)
     if flavour is None and rng.random() < 0.4:  # light falls off towards one side
         gx, gy = np.linspace(-1, 1, w)[None], np.linspace(-1, 1, h)[:, None]
         a = rng.uniform(0, 2 * np.pi)

@@ -206,8 +206,19 @@ class Solid:
     facing: np.ndarray
 
 
-def draw_outfit(rng):
-    """Colours 0..255 by part, sleeve and trouser lengths as shares of the limb, and cloth patterns."""
+def draw_outfit(rng, behind=None):
+    """Colours 0..255 by part, sleeve and trouser lengths as shares of the limb, and cloth patterns.
+
+    behind is the grey of the backdrop: clothes of nearly the same grey are drawn anew, up to three times.
+    """
+    for _ in range(4):
+        outfit = _draw_outfit(rng)
+        if behind is None or max(abs(outfit[k].mean() - behind) for k in ("shirt", "legs")) > 40:
+            break
+    return outfit
+
+
+def _draw_outfit(rng):
 
     def colour(low, high, saturation):
         base = rng.uniform(low, high)

@@ -17,7 +17,8 @@ DOWN = -Z
 @dataclass
 class Motion:
     """One style of one family. `low` is whether it starts on the floor, `seconds` the range of a repetition's length,
-    `pairs` whether both sides make one repetition, `props` bars, weights and boxes as functions of the joints giving (end, end, radius, grey)."""
+    `pairs` whether both sides make one repetition,
+    `upper` whether only the arms move, `props` bars, weights and boxes as functions of the joints giving (end, end, radius, grey)."""
 
     pose: callable
     low: bool = False
@@ -25,6 +26,7 @@ class Motion:
     alternates: bool = False
     ballistic: bool = False
     pairs: bool = False
+    upper: bool = False
     props: list = field(default_factory=list)
 
 
@@ -371,7 +373,7 @@ def curl(rng, b):
             p.arm_along(s, swing((0, out, -1), X, e), swing((0, out * 0.6, -1), X + inward * Y, a + e))
         return p.joints
 
-    return Motion(pose, props=props + bench, alternates=alternates, seconds=(1.0, 5.0))
+    return Motion(pose, props=props + bench, upper=True, alternates=alternates, seconds=(1.0, 5.0))
 
 
 def press(rng, b):
@@ -392,7 +394,7 @@ def press(rng, b):
             p.arm_to(s, mix(start, end, w[:, None]) + bow, p.from_chest(s, (0.3, 0.9, -1)), p.chest[2])
         return p.joints
 
-    return Motion(pose, props=props + bench, alternates=alternates, seconds=(1.0, 5.0))
+    return Motion(pose, props=props + bench, upper=True, alternates=alternates, seconds=(1.0, 5.0))
 
 
 def raise_arms(rng, b, plane=None):
@@ -412,7 +414,7 @@ def raise_arms(rng, b, plane=None):
             p.arm_along(s, swing((0.05, 0.05, -1), e, a), swing((0.05 + bend * 0.5, 0.05, -1), e + bend * X * 0.6, a))
         return p.joints
 
-    return Motion(pose, props=props + bench, alternates=alternates, seconds=(1.0, 4.5))
+    return Motion(pose, props=props + bench, upper=True, alternates=alternates, seconds=(1.0, 4.5))
 
 
 def front_raise(rng, b):

@@ -50,10 +50,10 @@ def draw_camera(rng, points, low, wide=1.0, view=None):
     """A camera that has the points (k, 3) of the figure in its frame, near or far, from any side."""
     centre = (points.min(0) + points.max(0)) / 2
     azimuth, elevation, distance, share = view or (
-        rng.uniform(-np.pi, np.pi),
+        rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else rng.normal(0, 0.75),
         np.deg2rad(rng.uniform(-4, 28) if not low else rng.uniform(-2, 48)),
         float(np.exp(rng.uniform(np.log(1.1 if low else 1.5), np.log(5.0)))),
-        rng.uniform(0.28, 1.15),
+        rng.uniform(0.3, 1.0) if rng.random() < 0.85 else rng.uniform(1.0, 1.25),
     )
     away = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     position = centre + away * distance
@@ -177,22 +177,22 @@ class Film:
             colours = colours @ np.array([[77], [150], [29]]) / 256
         out = np.zeros((n, h, w, c), np.uint8)
         render.film(out, textures, shot, views, rows, colours.astype(np.float32), cloth, flat.astype(np.float32), facing, owner,
-                    np.stack(lights).astype(np.float32), contrast, inverse_focal, cast, shade, effects["still"], overlay,
-                    effects["blur"], effects["gain"], effects["lift"], effects["gamma"], effects["noise"], effects["skip"],
+                    np.stack(lights).astype(np.float32), contrast, inverse_focal, cast, shade, effects["soft"], effects["still"], overlay,
+                    effects["blur"], effects["gain"], effects["lift"], effects["curves"], effects["noise"], np.float32(effects["skip"]),
                     int(self.rng.integers(1 << 30)))
         return out
 
 
-def draw_effects(rng, n, shots, clean):
+def draw_effects(rng, n, shots, height, clean):
     """Exposure, flicker, blur, noise and codec of a random camera."""
     gain, lift = np.ones(n, np.float32), np.zeros(n, np.float32)
     kind = rng.random()
     if not clean:
-        if kind < 0.10:
-            gain *= rng.uniform(0.2, 0.55)
-        elif kind < 0.25:
+        if kind < 0.07:
+            gain *= rng.uniform(0.3, 0.6)
+        elif kind < 0.2:
             gain *= rng.uniform(0.6, 0.9)
-        elif kind < 0.35:
+        elif kind < 0.3:
             lift += rng.uniform(10, 50)
             gain *= rng.uniform(0.5, 0.85)
         if rng.random() < 0.2:
@@ -204,10 +204,12 @@ def draw_effects(rng, n, shots, clean):
         if rng.random() < 0.04:
             ramp = np.clip(np.arange(n) / rng.uniform(5, 20), 0, 1)
             gain *= ramp if rng.random() < 0.5 else (1 - ramp * rng.uniform(0.3, 0.8))
+    gamma = 1.0 if clean or rng.random() < 0.5 else rng.uniform(0.75, 1.4)
     still = (rng.random(n) < rng.choice([0, 0, 0, 0.02, 0.1, 0.3], p=[0.3, 0.2, 0.2, 0.15, 0.1, 0.05])).astype(np.int64)
     return {
         "gain": gain.astype(np.float32), "lift": lift, "still": still * (not clean),
-        "gamma": np.full(shots, 1.0 if clean or rng.random() < 0.5 else rng.uniform(0.75, 1.4), np.float32),
+        "curves": np.tile((255 * (np.arange(1024) / 1023) ** gamma).astype(np.float32), (shots, 1)),
+        "soft": np.full(shots, height / 60 + rng.uniform(0.3, 3.0), np.float32),
         "blur": np.full(shots, 0.0 if clean or rng.random() < 0.45 else rng.uniform(0.03, 0.28), np.float32),
         "noise": np.full(shots, 0.0 if clean else rng.choice([0.5, 1.5, 3.0, 6.0], p=[0.4, 0.3, 0.2, 0.1]) * rng.uniform(0.3, 1.2), np.float32),
         "skip": 0.0 if clean or rng.random() < 0.5 else rng.uniform(0.5, 3.0),
@@ -287,7 +289,7 @@ def idle_joints(rng, body, n, fps):
 
 def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_s=None, lead_s=None, showpiece=False):
     """One scene of n frames, kind a family or "none"; a showpiece is bright, steady and all in view."""
-    body, outfit = draw_body(rng), draw_outfit(rng)
+    body = draw_body(rng)
     film = Film(rng, n, fps, size, channels)
     zero = np.zeros(n, np.float32)
     plan = Timeline(zero, zero, zero, zero, zero, zero, [])
@@ -302,33 +304,15 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
         plan = draw_timeline(rng, n, fps, motion, reps, lead_s, period_s)
         joints, props, low = exercise_joints(rng, body, motion, plan, fps), motion.props, motion.low
         ends = np.array([0.0, 0.0, 0.5, 1.0, 1.0])
-        focus = motion.pose(ends, np.array([0, 1, 0, 0, 1])).reshape(-1, 3)
+        shown = motion.pose(ends, np.array([0, 1, 0, 0, 1]))
+        if motion.upper and rng.random() < 0.4:  # often filmed from the thighs up
+            shown = shown[:, [HEAD, *range(ANKLE - 2)]]
+        focus = np.concatenate([shown.reshape(-1, 3), shown[:, HEAD] + [0, 0, 0.08]])
         if rng.random() < 0.35 and plan.present.min() < 0.5 and low:  # leave room for the standing figure too
             focus = np.concatenate([focus, [[0.0, 0.0, 1.0]]])
-    bar = any(p for p in props)
-    if not empty:
-        film.figure(joints, body, outfit)
-        for p in props:
-            film.prop(p, joints)
-        if not showpiece and rng.random() < 0.06:  # a mirror on a wall behind: the same figure, turned over
-            mirrored = joints * np.array([1.0, -1.0, 1.0])
-            swap = np.arange(N_JOINTS)
-            swap[4::2], swap[5::2] = np.arange(5, N_JOINTS, 2), np.arange(4, N_JOINTS, 2)
-            film.figure(place(mirrored[:, swap], 0.0, rng.uniform(0.8, 1.6) * rng.choice([-1, 1]), 0.0), body, outfit, rng.uniform(0.6, 0.9), False)
-
     shots = 2 if not showpiece and rng.random() < 0.05 else 1
     view = (rng.uniform(0.5, 1.1) * rng.choice([-1, 1]), np.deg2rad(14), 3.2, 0.82) if showpiece else None
     cameras = [draw_camera(rng, focus, low, size[1] / size[0] if showpiece else 1.0, view) for _ in range(shots)]
-    crowd = 0 if showpiece else int(rng.choice([0, 1, 2], p=[0.82, 0.13, 0.05]))
-    for _ in range(crowd):
-        other = draw_body(rng)
-        away = unit(cameras[0].axes[2][:2]) * rng.uniform(0.7, 2.5) + cameras[0].axes[0][:2] * rng.normal(0, 1.0)
-        walk = idles.walk_path(rng, n, fps, True) if rng.random() < 0.5 else np.broadcast_to([0, 0, rng.uniform(0, 6)], (n, 3)).copy()
-        walk[:, :2] += away
-        film.figure(idles.stand_about(rng, other, n, fps, walk, rng.uniform(0, 1)), other, draw_outfit(rng), 0.9, False)
-    if not film.parts:  # the renderer wants at least one cone: one behind the camera is never drawn
-        film.prop(lambda j: (np.full((n, 3), 1e3) * cameras[0].axes[2] * -1, np.full((n, 3), 1e3) * cameras[0].axes[2] * -1, 0.01, 0.0), joints)
-
     textures, lights = [], []
     side = 116 if size[0] <= SIZE else int(size[0] * MARGIN)
     for camera in cameras:
@@ -341,14 +325,40 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
         else:
             textures.append(np.clip(luma[..., None] * tint, 0, 255))
         lights.append(draw_light(rng))
+    if not empty:
+        h, w = textures[0].shape[:2]
+        outfit = draw_outfit(rng, textures[0][h // 3 : 2 * h // 3, w // 3 : 2 * w // 3].mean())
+        film.figure(joints, body, outfit)
+        for p in props:
+            film.prop(p, joints)
+        if not showpiece and rng.random() < 0.06:  # a mirror on a wall behind: the same figure, turned over
+            mirrored = joints * np.array([1.0, -1.0, 1.0])
+            swap = np.arange(N_JOINTS)
+            swap[4::2], swap[5::2] = np.arange(5, N_JOINTS, 2), np.arange(4, N_JOINTS, 2)
+            film.figure(place(mirrored[:, swap], 0.0, rng.uniform(0.8, 1.6) * rng.choice([-1, 1]), 0.0), body, outfit, rng.uniform(0.6, 0.9), False)
+
+    crowd = 0 if showpiece else int(rng.choice([0, 1, 2], p=[0.82, 0.13, 0.05]))
+    for _ in range(crowd):
+        other = draw_body(rng)
+        away = unit(cameras[0].axes[2][:2]) * rng.uniform(0.7, 2.5) + cameras[0].axes[0][:2] * rng.normal(0, 1.0)
+        walk = idles.walk_path(rng, n, fps, True) if rng.random() < 0.5 else np.broadcast_to([0, 0, rng.uniform(0, 6)], (n, 3)).copy()
+        walk[:, :2] += away
+        film.figure(idles.stand_about(rng, other, n, fps, walk, rng.uniform(0, 1)), other, draw_outfit(rng), 0.9, False)
+    if not film.parts:  # the renderer wants at least one cone: one behind the camera is never drawn
+        film.prop(lambda j: (np.full((n, 3), 1e3) * cameras[0].axes[2] * -1, np.full((n, 3), 1e3) * cameras[0].axes[2] * -1, 0.01, 0.0), joints)
+
     shot = np.zeros(n, np.int64)
     if shots == 2:
         shot[int(rng.uniform(0.2, 0.8) * n) :] = 1
+    effects = draw_effects(rng, n, shots, size[0], showpiece)
+    dim = float(np.mean([t.mean() for t in textures])) * float(effects["gain"].mean())
+    if dim < 45 and rng.random() < 0.85:  # cameras set their exposure, so really dark films are rare
+        effects["gain"] *= rng.uniform(1.0, 2.0) * 45 / max(dim, 12)
     shake = camera_shake(rng, n, fps) if not showpiece else np.broadcast_to(np.eye(3)[:2], (n, 2, 3)).copy()
     contrast = np.full(shots, rng.uniform(0.15, 0.75), np.float32)
     shade = np.full(shots, rng.choice([0.0, 0.2, 0.45, 0.65], p=[0.15, 0.3, 0.35, 0.2]), np.float32)
     overlay = draw_overlay(rng, size, channels) if not showpiece else np.zeros((*size, channels + 1), np.float32)
-    frames = film.shoot(cameras, np.stack(textures).astype(np.float32), shot, shake, lights, contrast, shade, overlay, draw_effects(rng, n, shots, showpiece))
+    frames = film.shoot(cameras, np.stack(textures).astype(np.float32), shot, shake, lights, contrast, shade, overlay, effects)
 
     pose = np.zeros((n, 11, 2), np.float32)
     if not empty:
