@@ -1,47 +1,66 @@
 import type { Clock } from "../src/core/clock.ts";
 import type { Source, Speaker, Voice } from "../src/core/device.ts";
 import { RuntimeError } from "../src/core/errors.ts";
+import { FileCamera } from "./camera/file-camera.ts";
+import { FileMicrophone } from "./microphone/file-microphone.ts";
+import { NullSpeaker } from "./speaker/null-speaker.ts";
+import { WavSpeaker } from "./speaker/wav-speaker.ts";
+import { Keyboard } from "./text/keyboard.ts";
+import { type TypedText, TypedTexts } from "./text/typed-text.ts";
+import { EspeakVoice } from "./voice/espeak-voice.ts";
+import { FakeVoice } from "./voice/fake-voice.ts";
+
+export type { TypedText } from "./text/typed-text.ts";
 
 /**
  * The camera that a SRC of the command line names: `file:PATH`, or `none` for null.
  * @throws RuntimeError "invalid-argument" for another form; the file itself is looked at when the session opens it.
  */
 export function cameraFrom(spec: string): Source | null {
-  return spec === "none" ? null : notYet("camera", spec);
+  return spec === "none" ? null : new FileCamera(pathOf("camera", spec));
 }
 
 /** The microphone that a SRC names, at the model's rate: `file:PATH` (sound or video), or `none` for null. */
-export function microphoneFrom(spec: string, _sampleRateHz: number): Source | null {
-  return spec === "none" ? null : notYet("microphone", spec);
+export function microphoneFrom(spec: string, sampleRateHz: number): Source | null {
+  return spec === "none" ? null : new FileMicrophone(pathOf("microphone", spec), sampleRateHz);
 }
 
-/** The speaker that a SINK names: `file:PATH.wav`, or `none` for one that is silent but keeps time. */
-export function speakerFrom(spec: string, _clock: Clock): Speaker {
-  return notYet("speaker", spec);
+/**
+ * The speaker that a SINK names: `file:PATH` for a WAV file, or `none` for one that is silent but keeps time.
+ * @throws RuntimeError "invalid-argument" for another form, "output-failed" if the file cannot be made.
+ */
+export function speakerFrom(spec: string, clock: Clock): Speaker {
+  return spec === "none" ? new NullSpeaker(clock) : new WavSpeaker(pathOf("speaker", spec), clock);
 }
 
 /** The voice: `espeak`, `espeak:LANGUAGE`, or `fake` for tones of fixed length. */
 export function voiceFrom(spec: string): Voice {
-  return notYet("voice", spec);
-}
-
-/** One typed text. */
-export interface TypedText {
-  /** Session time, seconds. */
-  seconds: number;
-  text: string;
+  if (spec === "fake") return new FakeVoice();
+  if (spec === "espeak") return new EspeakVoice();
+  if (spec.startsWith("espeak:")) return new EspeakVoice({ language: spec.slice("espeak:".length) });
+  throw new RuntimeError("invalid-argument", {
+    part: "voice",
+    problem: `"${spec}" is not a voice`,
+    remedy: "Use espeak, espeak:LANGUAGE or fake",
+  });
 }
 
 /** Texts typed at given times. */
-export function typedText(_texts: readonly TypedText[]): Source {
-  return notYet("typed text", "");
+export function typedText(texts: readonly TypedText[]): Source {
+  return new TypedTexts(texts);
 }
 
 /** Lines typed into a stream, such as process.stdin, as they come. */
-export function keyboard(_input: NodeJS.ReadableStream): Source {
-  return notYet("keyboard", "");
+export function keyboard(input: NodeJS.ReadableStream): Source {
+  return new Keyboard(input);
 }
 
-function notYet(part: string, spec: string): never {
-  throw new RuntimeError("invalid-argument", { part, problem: `"${spec}" is not known` });
+function pathOf(part: string, spec: string): string {
+  const path = spec.startsWith("file:") ? spec.slice("file:".length) : "";
+  if (path !== "") return path;
+  throw new RuntimeError("invalid-argument", {
+    part,
+    problem: `"${spec}" is not known`,
+    remedy: "Use file:PATH or none",
+  });
 }

@@ -1,0 +1,98 @@
+import type { Clock } from "../core/clock.ts";
+import type { Played, Speaker, Voice } from "../core/device.ts";
+import type { InputEvent, MicroTurnOutput } from "../core/micro-turn.ts";
+import type { Account } from "./account.ts";
+import { Phrases } from "./phrases.ts";
+import { SpeechOutput } from "./speech.ts";
+import type { Transcript } from "./transcript.ts";
+
+export interface OutputsOptions {
+  clock: Clock;
+  voice: Voice;
+  speaker: Speaker;
+  account: Account;
+  transcript: Transcript;
+}
+
+/** Carries out what the model chose, part by part. Never waits: sound, like everything slow, goes on beside the loop. */
+export class Outputs {
+  /** Session time at which the model last said or did something, or its words last sounded, ms. */
+  lastSaidMs = 0;
+  /** What comes round as input: set by the session before the first micro-turn. */
+  heard: (event: InputEvent) => void = () => {};
+
+  readonly #clock: Clock;
+  readonly #account: Account;
+  readonly #voiceName: string;
+  readonly #phrases = new Phrases();
+  readonly #speech: SpeechOutput;
+
+  constructor(options: OutputsOptions) {
+    this.#clock = options.clock;
+    this.#account = options.account;
+    this.#voiceName = options.voice.name;
+    this.#speech = new SpeechOutput(options.clock, options.voice, options.speaker, {
+      started: (text, startMs) => this.#account.write(startMs, { kind: "speech", text }),
+      played: (played, durationMs) => this.#played(played, options.transcript.add(played, durationMs)?.text),
+      voiceFailed: (fault) => this.#voiceFailed(fault),
+    });
+  }
+
+  get idle(): boolean {
+    return this.#speech.idle;
+  }
+
+  get droppedPhrases(): number {
+    return this.#speech.dropped;
+  }
+
+  /** @throws the speaker's RuntimeError if it has failed. */
+  play(output: MicroTurnOutput): void {
+    this.#speech.throwIfFailed();
+    const nowMs = this.#clock.nowMs();
+    if (output.parts.length > 0) this.lastSaidMs = nowMs;
+    for (const part of output.parts) {
+      switch (part.kind) {
+        case "speech":
+          this.#phrases.add(part.text);
+          break;
+        case "yield":
+          this.#account.write(nowMs, { kind: "yield", text: this.flush() });
+          break;
+        case "text":
+          this.#account.write(nowMs, { kind: "text", text: part.text });
+          break;
+        case "action":
+          this.#account.write(nowMs, { kind: "action", name: part.name, args: part.args });
+          break;
+        default:
+          part satisfies never;
+      }
+    }
+    const phrase = this.#phrases.endBlock(output.unfinished ?? false);
+    if (phrase !== "") this.#speech.say(phrase);
+  }
+
+  /** Falls silent at once and forgets what was still to be said. @returns those words. */
+  flush(): string {
+    return [this.#speech.flush(), this.#phrases.clear()].filter((words) => words !== "").join(" ");
+  }
+
+  /** Resolves when all that was said has sounded. @throws the speaker's RuntimeError. */
+  drained(): Promise<void> {
+    return this.#speech.drained();
+  }
+
+  #played(played: Played, heardText: string | undefined): void {
+    this.lastSaidMs = Math.max(this.lastSaidMs, played.endMs);
+    if (heardText === undefined) return;
+    const { startMs, endMs } = played;
+    this.heard({ kind: "played", timeMs: startMs, endMs, text: heardText });
+  }
+
+  #voiceFailed(fault: unknown): void {
+    const detail = fault instanceof Error ? fault.message : String(fault);
+    const timeMs = this.#clock.nowMs();
+    this.heard({ kind: "device", timeMs, device: this.#voiceName, state: "lost", detail });
+  }
+}

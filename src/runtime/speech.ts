@@ -1,0 +1,135 @@
+import type { Clock } from "../core/clock.ts";
+import { type Played, SPEAKER_QUEUE_MS, type Speaker, type Speech, type Voice } from "../core/device.ts";
+import { RuntimeError } from "../core/errors.ts";
+
+/** Phrases that wait for the voice. Beyond it the oldest goes: a stale count is worth less than the present one. */
+const CAPACITY = 32;
+
+/** What speech output reports. Called between the steps of its own work; must not throw. */
+export interface SpeechListener {
+  /** The first sample of the phrase sounds now, at `startMs`. */
+  started(text: string, startMs: number): void;
+  /** The phrase has sounded or was cut. `durationMs`: how long it would have been. */
+  played(played: Played, durationMs: number): void;
+  /** The voice could not say a phrase; it is lost. */
+  voiceFailed(fault: unknown): void;
+}
+
+/** Takes phrases to the voice and on to the speaker, in order, and never more than 400 ms ahead of what sounds. */
+export class SpeechOutput {
+  /** Phrases that were given up because too many waited. */
+  dropped = 0;
+  readonly #clock: Clock;
+  readonly #voice: Voice;
+  readonly #speaker: Speaker;
+  readonly #listener: SpeechListener;
+  readonly #waiting: string[] = [];
+  /** Phrases between leaving #waiting and having sounded, oldest first. */
+  readonly #underWay: string[] = [];
+  readonly #playing = new Set<Promise<void>>();
+  #flushing = new AbortController();
+  #worker: Promise<void> | null = null;
+  /** Session time at which what the speaker holds will have sounded, ms. */
+  #soundsUntilMs = 0;
+  #failure: unknown = null;
+
+  constructor(clock: Clock, voice: Voice, speaker: Speaker, listener: SpeechListener) {
+    this.#clock = clock;
+    this.#voice = voice;
+    this.#speaker = speaker;
+    this.#listener = listener;
+  }
+
+  /** True when nothing waits, is being spoken or sounds. */
+  get idle(): boolean {
+    return this.#worker === null && this.#playing.size === 0;
+  }
+
+  /** Queues one phrase. @throws the speaker's RuntimeError if it has failed since. */
+  say(phrase: string): void {
+    this.throwIfFailed();
+    this.#waiting.push(phrase);
+    if (this.#waiting.length > CAPACITY) {
+      this.#waiting.shift();
+      this.dropped++;
+    }
+    this.#worker ??= this.#work();
+  }
+
+  /**
+   * Gives way: drops everything that has not sounded, at once.
+   * @returns the words that were still to come or were cut, for the account; "" if the speaker was silent.
+   */
+  flush(): string {
+    const silenced = [...this.#underWay, ...this.#waiting.splice(0)].join(" ");
+    this.#flushing.abort(new RuntimeError("internal", { part: "speech", problem: "flushed" }));
+    this.#flushing = new AbortController();
+    this.#speaker.flush();
+    this.#soundsUntilMs = this.#clock.nowMs();
+    return silenced;
+  }
+
+  /** Resolves when all has sounded. @throws the speaker's RuntimeError. */
+  async drained(): Promise<void> {
+    while (!this.idle) await Promise.all([this.#worker, ...this.#playing]);
+    this.throwIfFailed();
+  }
+
+  throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  async #work(): Promise<void> {
+    try {
+      for (let phrase = this.#waiting.shift(); phrase !== undefined; phrase = this.#waiting.shift()) {
+        this.#underWay.push(phrase);
+        const speech = await this.#speak(phrase, this.#flushing.signal);
+        if (speech) this.#play(phrase, speech);
+        else this.#done(phrase);
+      }
+    } catch (fault) {
+      this.#failure ??= fault;
+    }
+    this.#worker = null;
+  }
+
+  /** The phrase's sound, when the speaker has room for it; null if it was flushed meanwhile or cannot be said. */
+  async #speak(phrase: string, signal: AbortSignal): Promise<Speech | null> {
+    try {
+      const speech = await this.#clock.during(this.#voice.synthesize(phrase, signal));
+      await this.#clock.sleepUntil(this.#soundsUntilMs - SPEAKER_QUEUE_MS, signal);
+      return signal.aborted ? null : speech;
+    } catch (fault) {
+      if (signal.aborted) return null;
+      // Without its program a voice will never speak; any other fault may be this phrase's alone.
+      if (fault instanceof RuntimeError && fault.code === "missing-program") throw fault;
+      this.#listener.voiceFailed(fault);
+      return null;
+    }
+  }
+
+  #play(phrase: string, speech: Speech): void {
+    const durationMs = (speech.samples.length / speech.sampleRateHz) * 1000;
+    const playback = this.#speaker.play(phrase, speech);
+    this.#soundsUntilMs = Math.max(this.#clock.nowMs(), this.#soundsUntilMs) + durationMs;
+    const report = async () => {
+      const startMs = await playback.started;
+      if (startMs !== null) this.#listener.started(phrase, startMs);
+      this.#listener.played(await playback.finished, durationMs);
+    };
+    const playing = report()
+      .catch((fault: unknown) => {
+        this.#failure ??= fault;
+      })
+      .finally(() => {
+        this.#playing.delete(playing);
+        this.#done(phrase);
+      });
+    this.#playing.add(playing);
+  }
+
+  #done(phrase: string): void {
+    const place = this.#underWay.indexOf(phrase);
+    if (place >= 0) this.#underWay.splice(place, 1);
+  }
+}
