@@ -111,19 +111,19 @@ export function stringOptions(values: OptionValues, name: string): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 }
 
-/** @throws RuntimeError "invalid-argument" unless the value is a number from `min` up. */
+/** @throws RuntimeError "invalid-argument" unless the value is a number from `min` to `max`. */
 export function numberOption(
   values: OptionValues,
   name: string,
-  { min, integer = false }: { min: number; integer?: boolean },
+  { min, max = Number.MAX_VALUE, integer = false }: { min: number; max?: number; integer?: boolean },
 ): number | undefined {
   const text = stringOption(values, name);
   if (text === undefined) return undefined;
   const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (!Number.isFinite(value) || value < min || (integer && !Number.isInteger(value))) {
+  if (!Number.isFinite(value) || value < min || value > max || (integer && !Number.isInteger(value))) {
     throw new RuntimeError("invalid-argument", {
       part: `--${name}`,
-      problem: `'${text}' is not ${integer ? "a whole number" : "a number"} from ${min} up`,
+      problem: `'${text}' is not ${integer ? "a whole number" : "a number"} from ${min} ${max === Number.MAX_VALUE ? "up" : `to ${max}`}`,
     });
   }
   return value;

@@ -55,10 +55,7 @@ export async function demo(
   try {
     const { microTurnMs } = model.perception;
     const record = new SessionRecord();
-    if (!json)
-      io.out(
-        `${scene.title}, ${scene.durationS} s\n\n`,
-      );
+    if (!json) io.out(`${scene.title}, ${scene.durationS} s\n\n`);
     const observers = [narrator(io, json, model.description, microTurnMs), record];
     const summary = await runSession(
       { profile, model, parts, observers, wrapSpeaker: record.listenTo, log: stderrLog },

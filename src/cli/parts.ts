@@ -1,5 +1,4 @@
 import { cameraFrom, microphoneFrom, speakerFrom, voiceFrom } from "../../devices/devices.ts";
-import { loadNativeModel } from "../../models/native/model.ts";
 import type { Profile } from "../config/profile.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Source, Speaker, Voice } from "../core/device.ts";
@@ -39,8 +38,11 @@ function expectFileOrNone(part: string, spec: string): void {
 /** The parts that ship. */
 export const shippedParts: Parts = {
   async loadModel(profile) {
+    const directory = await checkpointFolder(profile.model);
+    // Only here: the model's packages take a third of a second to load, and a wrong flag should be told before.
+    const { loadNativeModel } = await import("../../models/native/model.ts");
     return loadNativeModel({
-      directory: await checkpointFolder(profile.model),
+      directory,
       backend: profile.backend,
       weights: profile.weights,
       sampling: { temperature: profile.temperature, topK: 0, seed: profile.seed },

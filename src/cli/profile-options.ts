@@ -27,7 +27,7 @@ function typedTextOf(spec: string): { seconds: number; text: string } {
 export function modelOverrides(values: OptionValues): Partial<Profile> {
   const backend = choiceOption(values, "backend", ["auto", "gpu", "cpu"]);
   const weights = choiceOption(values, "weights", ["as-stored", "f32", "f16", "q8"]);
-  const seed = numberOption(values, "seed", { min: 0, integer: true });
+  const seed = numberOption(values, "seed", { min: 0, max: 0xffff_ffff, integer: true });
   const model = stringOption(values, "model");
   return {
     ...(backend === undefined ? {} : { backend }),
