@@ -1,4 +1,12 @@
-import { type F32Tensor, Q8_BLOCK, type Q8Tensor, type Tensor } from "./checkpoint.ts";
+import type { WeightFormat } from "./backend.ts";
+import {
+  type Checkpoint,
+  type F32Tensor,
+  mayBeQ8,
+  Q8_BLOCK,
+  type Q8Tensor,
+  type Tensor,
+} from "./checkpoint.ts";
 
 /**
  * Rounds a matrix to q8: per block of 32 along a row, scale = largest magnitude / 127, value = nearest integer, a tie
@@ -32,4 +40,19 @@ export function toF32(tensor: Tensor): F32Tensor {
   const data = new Float32Array(tensor.values.length);
   for (const i of data.keys()) data[i] = tensor.values[i]! * tensor.scales[Math.floor(i / Q8_BLOCK)]!;
   return { kind: "f32", shape: tensor.shape, data };
+}
+
+/**
+ * A checkpoint with its large matrices in another format: as if it had been stored so, embedding included. "f16" is
+ * left to the backend, which holds or computes it.
+ */
+export function withWeights(checkpoint: Checkpoint, weights: WeightFormat): Checkpoint {
+  if (weights === "as-stored") return checkpoint;
+  const tensors = new Map<string, Tensor>();
+  for (const [name, tensor] of checkpoint.tensors) {
+    if (weights !== "q8") tensors.set(name, toF32(tensor));
+    else if (tensor.kind === "f32" && mayBeQ8(name, tensor.shape)) tensors.set(name, quantizeQ8(tensor));
+    else tensors.set(name, tensor);
+  }
+  return { ...checkpoint, tensors };
 }

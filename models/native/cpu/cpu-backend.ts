@@ -4,22 +4,21 @@ import { dmelLevels } from "../../../kernels/dmel/dmel.reference.ts";
 import { chooseToken } from "../../../kernels/logits-sample/logits-sample.reference.ts";
 import { RuntimeError } from "../../../src/core/errors.ts";
 import type { BackendOptions, InputBlock, NativeBackend, Sampling } from "../backend.ts";
-import type { Checkpoint } from "../checkpoint.ts";
 import { type NativeConfig, SAID_SLOT, SLOTS_PER_TURN, videoLength } from "../config.ts";
+import { withWeights } from "../quantize.ts";
 import { checkBlock, planInput, planSaid, type TokenCounts } from "../sequence.ts";
 import { Decoder } from "./decoder.ts";
-import type { DecoderFormat } from "./decoder-graph.ts";
 import { sessionOptions } from "./session.ts";
 import { videoGraph } from "./video-graph.ts";
 
 /** Runs a checkpoint on the processor through onnxruntime. "f16" weights are computed in f32. */
 export async function createCpuBackend(options: BackendOptions): Promise<NativeBackend> {
-  const { checkpoint, sampling, weights } = options;
+  const checkpoint = withWeights(options.checkpoint, options.weights);
   try {
-    const decoder = await Decoder.create(checkpoint, decoderFormat(checkpoint, weights));
+    const decoder = await Decoder.create(checkpoint);
     const graph = videoGraph(checkpoint);
     const video = await InferenceSession.create(graph, sessionOptions(graph.byteLength));
-    return new CpuBackend(checkpoint.config, sampling, decoder, video);
+    return new CpuBackend(checkpoint.config, options.sampling, decoder, video);
   } catch (cause) {
     if (cause instanceof RuntimeError) throw cause;
     throw new RuntimeError("internal", {
@@ -28,11 +27,6 @@ export async function createCpuBackend(options: BackendOptions): Promise<NativeB
       cause,
     });
   }
-}
-
-function decoderFormat({ tensors }: Checkpoint, weights: BackendOptions["weights"]): DecoderFormat {
-  if (weights !== "as-stored") return weights === "q8" ? "q8" : "f32";
-  return [...tensors.values()].some((tensor) => tensor.kind === "q8") ? "q8" : "f32";
 }
 
 class CpuBackend implements NativeBackend {

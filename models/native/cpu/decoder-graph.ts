@@ -1,4 +1,4 @@
-import { type Checkpoint, mayBeQ8 } from "../checkpoint.ts";
+import type { Checkpoint } from "../checkpoint.ts";
 import { toF32 } from "../quantize.ts";
 import { cacheLayout } from "../sequence.ts";
 import { addLinear, type LinearOptions } from "./linear.ts";
@@ -6,9 +6,6 @@ import { OnnxGraph } from "./onnx-graph.ts";
 
 /** Slice's "to the end". */
 const END = 2 ** 31;
-
-/** How the decoder computes its large products. */
-export type DecoderFormat = "f32" | "q8";
 
 /**
  * The transformer as an ONNX model: one input block (n tokens) or one decode step (n = 1) per run.
@@ -21,11 +18,11 @@ export type DecoderFormat = "f32" | "q8";
  * rotated keys, then the values, for the caller to write to the cache. New tokens see each other inside the run, so
  * the cache is read in place and never copied.
  */
-export function decoderGraph(checkpoint: Checkpoint, format: DecoderFormat): Uint8Array {
+export function decoderGraph(checkpoint: Checkpoint): Uint8Array {
   const { config } = checkpoint;
   const { dim, nLayers, nKvHeads, headDim, vocabSize } = config;
   const { capacity } = cacheLayout(config);
-  const part = new DecoderParts(checkpoint, format);
+  const part = new DecoderParts(checkpoint);
   const { graph } = part;
   let x = graph.input("x", "float32", ["n", dim]);
   graph.input("cos", "float32", ["n", headDim / 2]);
@@ -54,11 +51,9 @@ export function decoderGraph(checkpoint: Checkpoint, format: DecoderFormat): Uin
 class DecoderParts {
   readonly graph = new OnnxGraph();
   readonly #checkpoint: Checkpoint;
-  readonly #format: DecoderFormat;
 
-  constructor(checkpoint: Checkpoint, format: DecoderFormat) {
+  constructor(checkpoint: Checkpoint) {
     this.#checkpoint = checkpoint;
-    this.#format = format;
   }
 
   /** Attention of already normed tokens over the cache and each other. Keys and values: (n, nKvHeads · headDim). */
@@ -106,9 +101,7 @@ class DecoderParts {
   }
 
   linear(name: string, x: string, options: LinearOptions = {}): string {
-    const weight = this.#checkpoint.tensors.get(name)!;
-    const q8 = this.#format === "q8" && mayBeQ8(name, weight.shape);
-    return addLinear(this.graph, x, name, weight, q8, options);
+    return addLinear(this.graph, x, name, this.#checkpoint.tensors.get(name)!, options);
   }
 
   vector(name: string): string {

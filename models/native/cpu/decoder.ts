@@ -2,7 +2,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Checkpoint } from "../checkpoint.ts";
 import type { NativeConfig } from "../config.ts";
 import { type PlannedToken, rotaryAngles } from "../sequence.ts";
-import { type DecoderFormat, decoderGraph } from "./decoder-graph.ts";
+import { decoderGraph } from "./decoder-graph.ts";
 import { type BlockFeatures, Embedding } from "./embedding.ts";
 import { Memory, UNSEEN } from "./memory.ts";
 import { sessionOptions } from "./session.ts";
@@ -32,8 +32,8 @@ export class Decoder {
     this.#angles = new Float32Array(checkpoint.config.headDim);
   }
 
-  static async create(checkpoint: Checkpoint, format: DecoderFormat): Promise<Decoder> {
-    const graph = decoderGraph(checkpoint, format);
+  static async create(checkpoint: Checkpoint): Promise<Decoder> {
+    const graph = decoderGraph(checkpoint);
     return new Decoder(checkpoint, await InferenceSession.create(graph, sessionOptions(graph.byteLength)));
   }
 

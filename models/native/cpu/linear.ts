@@ -1,5 +1,4 @@
-import { Q8_BLOCK, type Tensor } from "../checkpoint.ts";
-import { quantizeQ8, toF32 } from "../quantize.ts";
+import { Q8_BLOCK, type Q8Tensor, type Tensor } from "../checkpoint.ts";
 import type { OnnxGraph } from "./onnx-graph.ts";
 
 /** MatMulNBits rounds the activations to int8 too; without it its 8-bit path is slower than f32. */
@@ -21,8 +20,7 @@ export interface LinearOptions {
  *
  * @param x      Value of shape (n, in).
  * @param name   The weight's, unique in the graph.
- * @param weight (out, in).
- * @param q8     Whether to run in 8 bits: the weight stays as it is or is rounded to blocks of 32.
+ * @param weight (out, in). In q8 the product runs on int8 activations.
  * @returns      Name of the (n, out) value.
  */
 export function addLinear(
@@ -30,17 +28,16 @@ export function addLinear(
   x: string,
   name: string,
   weight: Tensor,
-  q8: boolean,
   options: LinearOptions = {},
 ): string {
   const { bias, residual } = options;
-  if (q8) {
+  if (weight.kind === "q8") {
     const product = addMatMulNBits(graph, x, name, weight, options);
     if (!residual) return product;
     return graph.node("Add", [product, residual]);
   }
   const [rows, cols] = [weight.shape[0]!, weight.shape[1]!];
-  const matrix = graph.constant(name, "float32", [rows, cols], toF32(weight).data);
+  const matrix = graph.constant(name, "float32", [rows, cols], weight.data);
   // Gemm has one addend; no linear of this model has both.
   const addend = bias ?? residual;
   return graph.node("Gemm", addend ? [x, matrix, addend] : [x, matrix], {
@@ -54,11 +51,11 @@ function addMatMulNBits(
   graph: OnnxGraph,
   x: string,
   name: string,
-  weight: Tensor,
+  weight: Q8Tensor,
   options: LinearOptions,
 ): string {
-  const { shape, values, scales } = weight.kind === "q8" ? weight : quantizeQ8(weight);
-  const [rows, cols] = shape;
+  const { values, scales } = weight;
+  const [rows, cols] = weight.shape;
   const blocks = cols / Q8_BLOCK;
   const unsigned = Uint8Array.from(values, (value) => value + ZERO_POINT);
   const inputs = [

@@ -32,7 +32,7 @@ export function videoGraph(checkpoint: Checkpoint): Uint8Array {
     const split = reshape(x, [-1, newFrames, t, newSide, h, newSide, h, channels]);
     const neighbourhoods = reshape(transpose(split, [0, 1, 3, 5, 2, 4, 6, 7]), [-1, t * h * h * channels]);
     const name = `video.fold.${i}.weight`;
-    x = addLinear(graph, neighbourhoods, name, tensors.get(name)!, false);
+    x = addLinear(graph, neighbourhoods, name, tensors.get(name)!);
     if (i < folds.length - 1) {
       const norm = toF32(tensors.get(`video.fold.${i}.norm`)!).data;
       const weight = graph.constant(`video.fold.${i}.norm`, "float32", [out], norm);

@@ -62,10 +62,14 @@ export function randomTensors(config: NativeConfig, seed: number): Map<string, F
   for (const [name, shape] of tensorShapes(config)) {
     const size = shape.reduce((product, n) => product * n, 1);
     const isNorm = name.endsWith("norm");
-    const scale = isNorm ? 0.3 : name.startsWith("embed.") ? 1 : Math.sqrt(3 / (shape[1] ?? shape[0]!));
+    const isEmbedding = name.startsWith("embed.") || name === "audio.table";
+    let scale = isNorm ? 0.3 : isEmbedding ? 0.4 : Math.sqrt(3 / (shape[1] ?? shape[0]!));
+    // The embedding is the head too: larger, and every token would call for itself.
+    if (name === "embed.text") scale = 0.15;
+    if (name === "head.bias") scale = 0.2;
     const values = new Float32Array(size);
     for (let i = 0; i < size; i++) values[i] = (isNorm ? 1 : 0) + scale * uniform();
-    if (name === "head.bias") values[config.tokens.next] = 8;
+    if (name === "head.bias") values[config.tokens.next] = 1.3;
     tensors.set(name, values);
   }
   return tensors;
