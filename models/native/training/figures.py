@@ -275,15 +275,15 @@ def solid(joints, body, outfit):
         chest = j[:, NECK] - up * 0.07 + left * (sign * wide)
         middle = j[:, SPINE] + left * (sign * waist) + facing * 0.4 * body.belly
         hip = j[:, PELVIS] + hip_left * (sign * (body.hip_half - 0.012))
-        add(chest, middle, 0.064 * g, 0.058 * g + body.belly, shirt, pattern, 0.55)
-        add(middle, hip, 0.058 * g + body.belly, 0.066 * g, shirt if outfit["hem"] else legs, pattern if outfit["hem"] else 0, 0.45)
+        add(chest, middle, 0.064 * g, 0.058 * g + body.belly, shirt, pattern, 0.75)
+        add(middle, hip, 0.058 * g + body.belly, 0.066 * g, shirt if outfit["hem"] else legs, pattern if outfit["hem"] else 0, 0.65)
         add(middle, between(middle, hip, 0.55), 0.059 * g + body.belly, 0.064 * g, shirt, pattern, 0.5)
         if body.bust > 0:
             bust = j[:, NECK] - up * 0.11 + left * (sign * 0.04) + facing * 0.05
             add(bust, bust - up * 0.01, body.bust * 1.1, body.bust * 1.2, shirt, pattern, 0.3)
         seat = j[:, HIP + (sign < 0)] - facing * 0.025
-        add(seat, seat + (j[:, KNEE + (sign < 0)] - seat) * 0.15, 0.064 * g, 0.066 * g, legs, 0, 0.2)
-    add(j[:, SHOULDER], j[:, SHOULDER + 1], 0.046 * g, 0.046 * g, shirt, pattern, 0.5)
+        add(seat, seat + (j[:, KNEE + (sign < 0)] - seat) * 0.15, 0.064 * g, 0.066 * g, legs, 0, 0.55)
+    add(j[:, SHOULDER], j[:, SHOULDER + 1], 0.046 * g, 0.046 * g, shirt, pattern, 0.65)
     add(j[:, NECK] - up * 0.02, between(j[:, NECK], j[:, HEAD], 0.75), 0.036 * g**0.5, 0.032 * g**0.5, skin)
 
     h = body.head

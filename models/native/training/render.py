@@ -184,10 +184,10 @@ def expose(image, out, previous, gain, lift, curve, noise, skip, seed):
 
 @njit(cache=True, fastmath=True)
 def film(out, textures, shot, views, rows, colours, cloth, flat, facing, owner, lights, contrast, inverse_focal,
-         shadows, shade, soft, still, overlay, blur, gains, lifts, curves, noise, skip, seed):
+         shadows, shade, soft, still, overlay, blur, lag, gains, lifts, curves, noise, skip, seed):
     """Renders a whole scene into out (n, h, w, c) uint8; every array is as in the functions above with a frame axis first.
 
-    soft is the width of the shadow's edge in pixels, per shot like shade, blur, curves and noise; still (n) is 1 where the
+    soft is the width of the shadow's edge in pixels, per shot like shade, blur, lag, curves and noise; still (n) is 1 where the
     camera's own output froze; overlay (h, w, c + 1) is drawn on top with its last channel as opacity.
     """
     n, h, w, channels = out.shape
@@ -196,7 +196,7 @@ def film(out, textures, shot, views, rows, colours, cloth, flat, facing, owner, 
     mask = np.zeros((h, w), np.float32)
     depth = np.zeros((h, w), np.float32)
     order = np.arange(rows.shape[1])
-    room = np.zeros((h, w, channels), np.float32)
+    room, before = np.zeros((h, w, channels), np.float32), np.zeros((h, w, channels), np.float32)
     for i in range(n):
         if still[i] and i > 0:
             out[i] = out[i - 1]
@@ -217,5 +217,11 @@ def film(out, textures, shot, views, rows, colours, cloth, flat, facing, owner, 
                         image[y, x, c] += (overlay[y, x, c] - image[y, x, c]) * a
         if blur[s] > 0.0:
             soften(image, scratch, blur[s])
+        if lag[s] > ZERO and i > 0 and shot[i - 1] == s:  # slow shutter: what was there a frame ago still shows
+            for y in range(h):
+                for x in range(w):
+                    for c in range(channels):
+                        image[y, x, c] += (before[y, x, c] - image[y, x, c]) * lag[s]
+        before[:] = image
         hold = skip if i > 0 and shot[i - 1] == s else ZERO
         expose(image, out[i], out[max(i - 1, 0)], gains[i], lifts[i], curves[s], noise[s], hold, seed + i)

@@ -46,6 +46,36 @@ class Camera:
         return x[..., None] * self.axes[0] + y[..., None] * self.axes[1] + self.axes[2]
 
 
+def restless_things(rng, n, fps, camera):
+    """Props that move without being exercise: leaves, a curtain, a fan, a passing car, a flapping bird."""
+    kind = rng.choice(["leaves", "curtain", "fan", "passing"])
+    right, forward = camera.axes[0], camera.axes[2] * [1, 1, 0]
+    t = np.arange(n) / fps
+    middle = camera.position + forward * rng.uniform(1.5, 4.0) + right * rng.normal(0, 1.0)
+    grey = rng.uniform(10, 240)
+    props = []
+    count = {"leaves": int(rng.integers(4, 16)), "curtain": 5, "fan": 3, "passing": 1}[kind]
+    gust = smooth_noise(rng, n, rng.uniform(0.3, 2.0) * fps, (3,)) * rng.uniform(0.01, 0.08)
+    speed, spin = rng.uniform(-1.5, 1.5), rng.uniform(1.0, 9.0)
+    for k in range(count):
+        at = middle + rng.normal(0, 0.25, 3) if kind != "curtain" else middle + right * 0.08 * k
+        at[2] = rng.uniform(0.1, 1.6) if kind != "fan" else 1.0
+        a = np.broadcast_to(at, (n, 3)) + gust * rng.uniform(0.2, 1.5)
+        b = a + rng.normal(0, 0.1, 3)
+        if kind == "curtain":
+            a, b = np.broadcast_to(at * [1, 1, 0] + [0, 0, 1.6], (n, 3)), at * [1, 1, 0] + [0, 0, 0.2] + gust * (1 + 0.3 * k)
+        elif kind == "fan":
+            turn = spin * t + 2 * np.pi * k / 3
+            a = np.broadcast_to(middle * [1, 1, 0] + [0, 0, 1.2], (n, 3))
+            b = a + 0.25 * (np.cos(turn)[:, None] * right + np.sin(turn)[:, None] * [0, 0, 1])
+        elif kind == "passing":
+            a = middle * [1, 1, 0] + [0, 0, 0.2] + ((t - rng.uniform(0, n / fps)) * speed)[:, None] * right
+            b = a + right * rng.uniform(0.1, 0.9)
+        radius = rng.uniform(0.02, 0.08) if kind != "passing" else rng.uniform(0.1, 0.3)
+        props.append(lambda j, ends=(a, b, radius, grey * rng.uniform(0.8, 1.2)): ends)
+    return props
+
+
 def draw_camera(rng, points, low, wide=1.0, view=None):
     """A camera that has the points (k, 3) of the figure in its frame, near or far, from any side."""
     centre = (points.min(0) + points.max(0)) / 2
@@ -178,7 +208,7 @@ class Film:
         out = np.zeros((n, h, w, c), np.uint8)
         render.film(out, textures, shot, views, rows, colours.astype(np.float32), cloth, flat.astype(np.float32), facing, owner,
                     np.stack(lights).astype(np.float32), contrast, inverse_focal, cast, shade, effects["soft"], effects["still"], overlay,
-                    effects["blur"], effects["gain"], effects["lift"], effects["curves"], effects["noise"], np.float32(effects["skip"]),
+                    effects["blur"], effects["lag"], effects["gain"], effects["lift"], effects["curves"], effects["noise"], np.float32(effects["skip"]),
                     int(self.rng.integers(1 << 30)))
         return out
 
@@ -211,6 +241,7 @@ def draw_effects(rng, n, shots, height, clean):
         "curves": np.tile((255 * (np.arange(1024) / 1023) ** gamma).astype(np.float32), (shots, 1)),
         "soft": np.full(shots, height / 60 + rng.uniform(0.3, 3.0), np.float32),
         "blur": np.full(shots, 0.0 if clean or rng.random() < 0.45 else rng.uniform(0.03, 0.28), np.float32),
+        "lag": np.full(shots, 0.0 if clean or rng.random() < 0.65 else rng.uniform(0.05, 0.4), np.float32),
         "noise": np.full(shots, 0.0 if clean else rng.choice([0.5, 1.5, 3.0, 6.0], p=[0.4, 0.3, 0.2, 0.1]) * rng.uniform(0.3, 1.2), np.float32),
         "skip": 0.0 if clean or rng.random() < 0.5 else rng.uniform(0.5, 3.0),
     }
@@ -298,7 +329,7 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
     if kind == "none":
         if not empty:
             joints, props, low = idle_joints(rng, body, n, fps)
-        focus = joints.reshape(-1, 3)[:: max(1, n // 8)] if not empty else np.array([[0.2, 0.2, 0], [-0.2, -0.2, 1.0]])
+        focus = joints[:: max(1, n // 8)].reshape(-1, 3) if not empty else np.array([[0.2, 0.2, 0], [-0.2, -0.2, 1.0]])
     else:
         motion = MOTIONS[kind](rng, body)
         plan = draw_timeline(rng, n, fps, motion, reps, lead_s, period_s)
@@ -344,6 +375,9 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
         walk = idles.walk_path(rng, n, fps, True) if rng.random() < 0.5 else np.broadcast_to([0, 0, rng.uniform(0, 6)], (n, 3)).copy()
         walk[:, :2] += away
         film.figure(idles.stand_about(rng, other, n, fps, walk, rng.uniform(0, 1)), other, draw_outfit(rng), 0.9, False)
+    if not showpiece and rng.random() < (0.3 if kind == "none" else 0.1):
+        for p in restless_things(rng, n, fps, cameras[0]):
+            film.prop(p, joints)
     if not film.parts:  # the renderer wants at least one cone: one behind the camera is never drawn
         film.prop(lambda j: (np.full((n, 3), 1e3) * cameras[0].axes[2] * -1, np.full((n, 3), 1e3) * cameras[0].axes[2] * -1, 0.01, 0.0), joints)
 
