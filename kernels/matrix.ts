@@ -104,11 +104,13 @@ export function quantize(data: Float32Array): { kind: "q8"; values: Int8Array; s
     const start = block * Q8_BLOCK;
     let largest = 0;
     for (let i = start; i < start + Q8_BLOCK; i++) largest = Math.max(largest, Math.abs(data[i]!));
-    scales[block] = largest / 127;
-    const inverse = largest > 0 ? 127 / largest : 0;
+    const scale = Math.fround(largest / 127);
+    scales[block] = scale;
+    // A block of denormals can have a scale that rounds to zero.
+    if (scale === 0) continue;
     for (let i = start; i < start + Q8_BLOCK; i++) {
-      const scaled = data[i]! * inverse;
-      values[i] = Math.sign(scaled) * Math.round(Math.abs(scaled));
+      const ratio = data[i]! / scale;
+      values[i] = Math.max(-127, Math.min(127, Math.sign(ratio) * Math.round(Math.abs(ratio))));
     }
   }
   return { kind: "q8", values, scales };

@@ -1,6 +1,7 @@
 // Product of a few rows of activations with a large matrix, for adapters without subgroups.
 //
-//   out[r, n] = base + sum over k of x[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
+//   out[r, n] = base + sum over k of y[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
+//   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
 //
 //   x (rows, cols) f32.  w (out_cols, cols): entry points f32, f16 and q8.  out (rows, out_cols) f32.  All row-major.
 //   Dispatch (ceil(out_cols / workgroup_size), ceil(rows / row_tile), 1).
@@ -9,25 +10,32 @@
 
 override workgroup_size: u32 = 32;
 override row_tile: u32 = 1; // rows of x, 1 to 8
+override normalise: bool = false;
 
-struct Params { cols: u32, out_cols: u32, accumulate: u32, pad: u32 }
+struct Params { cols: u32, out_cols: u32, accumulate: u32, eps: f32 }
 struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w_f32: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w_f16: array<vec2u>; // 4 halves
-@group(0) @binding(1) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
-@group(0) @binding(2) var<storage, read> scales: array<f32>;  // (out_cols, cols / 32) for q8
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
-@group(0) @binding(5) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> norm: array<vec4f>; // (cols); not read unless `normalise`
+@group(0) @binding(2) var<storage, read> w_f32: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w_f16: array<vec2u>; // 4 halves
+@group(0) @binding(2) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
+@group(0) @binding(3) var<storage, read> scales: array<f32>;  // (out_cols, cols / 32) for q8
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(6) var<uniform> step: Step;
 
-alias Sums = array<f32, 8>;
+// Per row of x: its products with the row of w, and its squares.
+struct Sums { products: array<f32, 8>, squares: array<f32, 8> }
 
 // Adds the products of vec4 `i` of a row of w with that of each row of x.
 fn add(sums: ptr<function, Sums>, w: vec4f, first_row: u32, i: u32) {
+  var scaled = w;
+  if (normalise) { scaled *= norm[i]; }
   for (var m = 0u; m < row_tile; m++) {
-    (*sums)[m] += dot(w, x[(first_row + m) * (params.cols / 4u) + i]);
+    let value = x[(first_row + m) * (params.cols / 4u) + i];
+    (*sums).products[m] += dot(scaled, value);
+    if (normalise) { (*sums).squares[m] += dot(value, value); }
   }
 }
 
@@ -36,7 +44,9 @@ fn finish(sums: ptr<function, Sums>, first_row: u32, n: u32) {
     let r = first_row + m;
     if (r < step.rows) {
       let at = r * params.out_cols + n;
-      out[at] = (*sums)[m] + select(0.0, out[at], params.accumulate != 0u);
+      var total = (*sums).products[m];
+      if (normalise) { total *= inverseSqrt((*sums).squares[m] / f32(params.cols) + params.eps); }
+      out[at] = total + select(0.0, out[at], params.accumulate != 0u);
     }
   }
 }

@@ -22,6 +22,8 @@ export interface MatmulSpec {
   matrix: Matrix;
   /** (rows, matrix.rows) f32. Not the buffer of `x`. */
   out: BufferView;
+  /** Multiplies with RMSNorm(x) instead of x; `weight` is (matrix.cols) f32. Default: no norm. */
+  norm?: { weight: BufferView; eps: number };
   /** Adds to `out` what it held: a residual connection. */
   accumulate: boolean;
   /** See kernels/step.ts. */
@@ -30,7 +32,7 @@ export interface MatmulSpec {
   tilings?: readonly MatmulTiling[];
 }
 
-const BINDINGS = ["read", "read", "read", "readWrite", "uniform", "uniform"] as const;
+const BINDINGS = ["read", "read", "read", "read", "readWrite", "uniform", "uniform"] as const;
 
 /**
  * Tilings for one row and for several. On llvmpipe three rows cost hardly more than one and five spill; hardware has
@@ -48,7 +50,7 @@ export function defaultTilings(gpu: Gpu): MatmulTiling[] {
 }
 
 /**
- * Prepares `out = x · matrixᵀ`, or `out += x · matrixᵀ`.
+ * Prepares `out = y · matrixᵀ`, or `out += y · matrixᵀ`, with y = x or RMSNorm(x).
  *
  * @throws RuntimeError "shape-mismatch" if a buffer cannot hold one row, "gpu-compile" if the shader is refused.
  */
@@ -56,11 +58,16 @@ export async function createMatmul(gpu: Gpu, spec: MatmulSpec): Promise<Dispatch
   const { label, matrix } = spec;
   expectRows(label, "x", spec.x, matrix.cols);
   expectRows(label, "out", spec.out, matrix.rows);
+  if (spec.norm) expectRows(label, "norm", spec.norm.weight, matrix.cols);
   const tilings = spec.tilings ?? defaultTilings(gpu);
-  const pipelines = await Promise.all(tilings.map((tiling) => compile(gpu, matrix.format, tiling)));
+  const pipelines = await Promise.all(
+    tilings.map((tiling) => compile(gpu, matrix.format, tiling, spec.norm !== undefined)),
+  );
   const params = Uint32Array.of(matrix.cols, matrix.rows, spec.accumulate ? 1 : 0, 0);
+  new Float32Array(params.buffer)[3] = spec.norm?.eps ?? 0;
   const bindGroup = bind(gpu, pipelines[0]!, [
     spec.x,
+    spec.norm?.weight ?? matrix.scales,
     matrix.weights,
     matrix.scales,
     spec.out,
@@ -91,16 +98,22 @@ export function chooseTiling(tilings: readonly MatmulTiling[], rows: number): nu
   return best;
 }
 
-function compile(gpu: Gpu, format: MatrixFormat, tiling: MatmulTiling): Promise<Pipeline> {
+function compile(
+  gpu: Gpu,
+  format: MatrixFormat,
+  tiling: MatmulTiling,
+  normalise: boolean,
+): Promise<Pipeline> {
   const subgroups = gpu.features.has("subgroups");
   return createPipeline(gpu, {
-    label: `matmul ${format} x${tiling.rowTile}`,
+    label: `${normalise ? "norm + " : ""}matmul ${format} x${tiling.rowTile}`,
     shader: new URL(subgroups ? "./matmul.wgsl" : "./matmul-portable.wgsl", import.meta.url),
     entryPoint: `${format}_weights`,
     bindings: BINDINGS,
     constants: {
       workgroup_size: tiling.workgroupSize,
       row_tile: tiling.rowTile,
+      normalise: normalise ? 1 : 0,
       ...(subgroups ? { rows_per_group: tiling.rowsPerGroup } : {}),
     },
   });

@@ -1,9 +1,12 @@
 // Product of a few rows of activations with a large matrix, for adapters with subgroups.
 //
-//   out[r, n] = base + sum over k of x[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
+//   out[r, n] = base + sum over k of y[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
+//   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
 //
 //   x (rows, cols) f32.  w (out_cols, cols): entry points f32, f16 and q8.  out (rows, out_cols) f32.  All row-major.
 //   Dispatch (ceil(out_cols / rows_per_group), ceil(rows / row_tile), 1).
+//
+// The norm costs no pass of its own: the root is the same for a whole row, so it divides the finished sums.
 //
 // A subgroup takes four rows of w at a time and `row_tile` rows of x. Each lane takes every subgroup_size-th vec4 of a
 // row and the sums meet in subgroupAdd, so there is no barrier and no workgroup memory.
@@ -15,18 +18,20 @@ diagnostic(off, subgroup_uniformity);
 override workgroup_size: u32 = 32;
 override rows_per_group: u32 = 16; // rows of w per workgroup, a multiple of 4
 override row_tile: u32 = 1;        // rows of x, 1 to 8
+override normalise: bool = false;
 
-struct Params { cols: u32, out_cols: u32, accumulate: u32, pad: u32 }
+struct Params { cols: u32, out_cols: u32, accumulate: u32, eps: f32 }
 struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w_f32: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w_f16: array<vec2u>; // 4 halves
-@group(0) @binding(1) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
-@group(0) @binding(2) var<storage, read> scales: array<f32>;  // (out_cols, cols / 32) for q8
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
-@group(0) @binding(5) var<uniform> step: Step;
+@group(0) @binding(1) var<storage, read> norm: array<vec4f>; // (cols); not read unless `normalise`
+@group(0) @binding(2) var<storage, read> w_f32: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w_f16: array<vec2u>; // 4 halves
+@group(0) @binding(2) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
+@group(0) @binding(3) var<storage, read> scales: array<f32>;  // (out_cols, cols / 32) for q8
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(6) var<uniform> step: Step;
 
 fn halves(bits: vec2u) -> vec4f { return vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
 fn bytes(bits: u32) -> vec4f { return vec4f(unpack4xI8(bits)); }
@@ -42,19 +47,29 @@ fn tile(group: vec3u, start: u32, subgroup: u32) -> Tile {
   return Tile(rows * (params.cols / 4u), n, end, group.y * row_tile);
 }
 
-alias Sums = array<vec4f, 8>;
+// Per row of x: its products with the four rows of w, and its squares.
+struct Sums { products: array<vec4f, 8>, squares: array<f32, 8> }
 
 // Adds the products of vec4 `i` of the tile's four rows with that of each row of x.
 fn add(sums: ptr<function, Sums>, w: mat4x4f, first_row: u32, i: u32) {
-  let across = transpose(w);
+  var across = transpose(w);
+  if (normalise) {
+    let scale = norm[i];
+    across = mat4x4f(across[0] * scale.x, across[1] * scale.y, across[2] * scale.z, across[3] * scale.w);
+  }
   for (var m = 0u; m < row_tile; m++) {
-    (*sums)[m] += across * x[(first_row + m) * (params.cols / 4u) + i];
+    let value = x[(first_row + m) * (params.cols / 4u) + i];
+    (*sums).products[m] += across * value;
+    if (normalise) { (*sums).squares[m] += dot(value, value); }
   }
 }
 
 fn finish(sums: ptr<function, Sums>, t: Tile, lane: u32) {
   for (var m = 0u; m < row_tile; m++) {
-    let total = subgroupAdd((*sums)[m]);
+    var total = subgroupAdd((*sums).products[m]);
+    if (normalise) {
+      total *= inverseSqrt(subgroupAdd((*sums).squares[m]) / f32(params.cols) + params.eps);
+    }
     let r = t.first_row + m;
     if (lane < 4u && t.n + lane < t.end && r < step.rows) {
       let at = r * params.out_cols + t.n + lane;

@@ -10,6 +10,7 @@ import {
   toHalf,
   uploadMatrix,
 } from "../../kernels/matrix.ts";
+import { rmsNormReference } from "../../kernels/rms-norm/rms-norm.reference.ts";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { describeOnGpu, expectClose, gaussian, input, output, run, step } from "./harness.ts";
 
@@ -29,6 +30,7 @@ interface Case {
   outCols: number;
   format: MatrixFormat;
   accumulate?: boolean;
+  norm?: boolean;
   tiling?: { rowTile: number; workgroupSize: number; rowsPerGroup: number };
   /** Rows of the buffers beyond those that the step runs. */
   spareRows?: number;
@@ -40,6 +42,7 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
   const source = stored(gaussian(2, c.outCols * c.cols), c.format);
   const base = gaussian(3, (c.rows + spare) * c.outCols);
   const out = output(gpu, "out", base.length, c.accumulate ? base : undefined);
+  const norm = gaussian(5, c.cols);
   const matmul = await createMatmul(gpu, {
     label: "matmul",
     x: input(gpu, "x", x),
@@ -47,13 +50,14 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
     out: out.view,
     accumulate: c.accumulate ?? false,
     step: step(gpu, c.rows),
+    ...(c.norm ? { norm: { weight: input(gpu, "norm", norm), eps: 0.5 } } : {}),
     ...(c.tiling ? { tilings: [c.tiling] } : {}),
   });
   await run(gpu, [matmul], c.rows);
   const actual = await out.f32();
   const live = x.subarray(0, c.rows * c.cols);
   const expected = matmulReference(
-    live,
+    c.norm ? rmsNormReference(live, norm, 0.5) : live,
     toFloats(source),
     c.cols,
     c.accumulate ? base.subarray(0, c.rows * c.outCols) : null,
@@ -115,6 +119,13 @@ describeOnGpu("matmul", (gpu) => {
     for (const rows of [1, 2, 3, 4, 7, 9]) {
       it(`${format}: ${rows} rows around the tiles`, () =>
         check(gpu, { rows, cols: 64, outCols: 40, format, accumulate: rows % 2 === 1, spareRows: 3 }));
+    }
+  }
+
+  for (const format of FORMATS) {
+    for (const rows of [1, 5]) {
+      it(`${format}: the norm of ${rows} rows in the same pass`, () =>
+        check(gpu, { rows, cols: 192, outCols: 33, format, norm: true }));
     }
   }
 
@@ -198,6 +209,7 @@ describeOnGpu("matmul", (gpu) => {
     for (const format of FORMATS) {
       for (const rows of [1, 6]) {
         await check(plain, { rows, cols: 96, outCols: 65, format, accumulate: rows === 6, spareRows: 2 });
+        await check(plain, { rows, cols: 96, outCols: 9, format, norm: true });
       }
     }
     expect(defaultTilings(plain).length).toBeGreaterThan(1);
