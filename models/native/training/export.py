@@ -1,0 +1,81 @@
+"""Writes a trained model as a checkpoint folder, and a small fixture by which the runtime is held to this network.
+
+    python export.py runs/a/last.pt ../shipped [--speak-bias 0.5]
+    python export.py --fixture ../../../tests/fixtures/native-tiny
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+
+import numpy as np
+import torch
+from model import Native, load_config
+from safetensors.numpy import save_file
+from train import CONFIG, TOKENIZER, Maker, collate
+
+
+def write_checkpoint(model: Native, folder: str) -> None:
+    os.makedirs(folder, exist_ok=True)
+    save_file({k: v.numpy() for k, v in model.tensors().items()}, os.path.join(folder, "model.safetensors"))
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump(model.c, f, indent=2)
+        f.write("\n")
+    if os.path.abspath(TOKENIZER) != os.path.abspath(os.path.join(folder, "tokenizer.json")):
+        shutil.copy(TOKENIZER, folder)
+
+
+def shrink(config: dict) -> dict:
+    """The shipped shape at the smallest widths that still exercise every part."""
+    small = {**config, "name": "native/tiny", "dim": 64, "nLayers": 2, "nHeads": 4, "nKvHeads": 2, "headDim": 16, "ffDim": 96}
+    small["rotaryLog2"] = config["rotaryLog2"][::2]
+    folds = [dict(f) for f in config["video"]["folds"]]
+    for fold, width in zip(folds, (32, 32, 32, 64)):
+        fold["out"] = width
+    small["video"] = {**config["video"], "folds": folds}
+    small["memory"] = {"perceptionTurns": 6, "toldTokens": 32, "saidTokens": 8}
+    return small
+
+
+def write_fixture(folder: str) -> None:
+    """A tiny random network with one sample of every kind of input: what each token is, and the logits after it."""
+    torch.manual_seed(7)
+    model = Native(shrink(load_config(CONFIG)))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(torch.randn_like(p) * 0.05)
+    write_checkpoint(model, folder)
+    maker, rng = Maker(None, 3), np.random.default_rng(5)
+    frames = (rng.random((40, 8, 8)).repeat(10, 1).repeat(10, 2) * 255).astype(np.uint8)
+    scene = {"frames": frames, "rep_end_s": [1.0, 2.2, 3.1], "family": "squat", "active": np.ones(40, np.float32), "phase": np.zeros(40, np.float32), "period_s": np.ones(40, np.float32), "pose": np.zeros((40, 22), np.float32)}
+    from features import dmel_levels
+    from scenarios import video_sample
+
+    pcm = (rng.standard_normal(16000 * 4) * np.linspace(0.001, 0.3, 16000 * 4)).astype(np.float32)
+    sample = video_sample(maker.codec, random.Random(11), scene, dmel_levels(pcm))
+    batch = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in collate([sample]).items()}
+    with torch.no_grad():
+        model.double()
+        hidden = model({k: v for k, v in batch.items()})
+        logits = model.logits(hidden)[0].float().numpy()
+    save_file({"kind": np.array(sample.kind, np.int32), "ident": np.array(sample.ident, np.int32), "pos": np.array(sample.pos, np.int32),
+               "levels": sample.levels, "luma": frames, "pcm": pcm, "features": np.zeros(0, np.int8), "logits": logits}, os.path.join(folder, "sequence.safetensors"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("checkpoint", nargs="?")
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--fixture")
+    parser.add_argument("--speak-bias", type=float, default=0.0, help="taken off the logit of silence; chosen on generated data by evaluate.py")
+    args = parser.parse_args()
+    if args.fixture:
+        write_fixture(args.fixture)
+    else:
+        model = Native(load_config(CONFIG))
+        model.load_state_dict(torch.load(args.checkpoint)["model"])
+        with torch.no_grad():
+            model.head_bias[1] -= args.speak_bias
+        write_checkpoint(model, args.folder)

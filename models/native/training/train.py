@@ -1,0 +1,271 @@
+"""Trains the native model on generated sessions.
+
+    python train.py --bank DIR --minutes 90 --out runs/a        (then: python export.py runs/a/last.pt ../shipped)
+
+All data are generated while training runs (see scenarios.py, scenes.py, sounds.py) and scenes are
+seen at most twice, once mirrored. The learning rate follows the share of --minutes that has passed, so that the schedule ends whatever the machine's speed.
+"""
+
+import argparse
+import json
+import os
+import random
+import time
+
+import numpy as np
+import torch
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from features import dmel_levels, patches, video_features
+from model import Native, load_config
+from scenarios import CLOCK, NEXT, PAD, SAID, Codec, Sample, audio_sample, text_sample, video_sample
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONFIG, TOKENIZER = os.path.join(HERE, "../shipped/config.json"), os.path.join(HERE, "../shipped/tokenizer.json")
+VIDEO_CONFIG = load_config(CONFIG)["video"]
+
+
+def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
+    n = max(len(s.kind) for s in samples)
+
+    def padded(name, fill, dtype):
+        out = np.full((len(samples), n), fill, dtype)
+        for i, s in enumerate(samples):
+            out[i, : len(s.kind)] = getattr(s, name)
+        return out
+
+    batch = {
+        "kind": padded("kind", -1, np.int64), "ident": padded("ident", 0, np.int64), "pos": padded("pos", 0, np.int64),
+        "target": padded("target", -1, np.int64), "weight": padded("weight", 0, np.float32), "given": padded("given", False, bool),
+    }
+    for i, s in enumerate(samples):  # padding looks at nothing but itself and is looked at by nobody
+        batch["pos"][i, len(s.kind) :] = s.pos[-1] + 1 + np.arange(n - len(s.kind))
+    if samples[0].levels is not None:
+        batch["levels"] = np.concatenate([s.levels for s in samples])
+    if samples[0].luma is not None:
+        f = np.concatenate([video_features(s.luma) for s in samples])
+        batch["patches"] = patches(f, VIDEO_CONFIG["tile"], VIDEO_CONFIG["folds"][0]["h"])
+    for name in samples[0].labels:
+        batch["label_" + name] = np.concatenate([s.labels[name] for s in samples]).astype(np.float32)
+    if samples[0].labels:  # where the clock token of each labelled micro-turn stands, in the flattened batch
+        at = []
+        for i, s in enumerate(samples):
+            rows = {row: j for j, row in enumerate(s.turn) if row >= 0 and s.kind[j] == CLOCK}
+            turns = len(next(iter(s.labels.values())))
+            at += [i * n + rows[r] for r in range(turns)]
+        batch["label_at"] = np.array(at, np.int64)
+    return batch
+
+
+class Maker:
+    """Makes batches of each kind from a seed."""
+
+    def __init__(self, bank: str | None, seed: int):
+        self.rng, self.np_rng = random.Random(seed), np.random.default_rng(seed)
+        self.codec = Codec(TOKENIZER)
+        self.pool: list[dict] = []  # scenes are drawn slower than they are learnt from: each is shown twice, once mirrored
+        self.bank = None
+        if bank:
+            import sounds
+
+            self.bank = sounds.load_banks(bank)
+
+    def levels(self, seconds: float, kinds: list[str], weights: list[float]):
+        import sounds
+
+        scene = sounds.sound_scene(self.np_rng, self.bank, seconds, self.rng.choices(kinds, weights)[0])
+        return dmel_levels(scene["pcm"]), scene["speech"]
+
+    def video(self, size: int, with_audio: bool) -> dict:
+        import scenes
+
+        seconds = self.rng.choice([16, 16, 20])
+        samples = []
+        for _ in range(size):
+            again = [i for i, s in enumerate(self.pool) if len(s["frames"]) == seconds * 10]
+            if len(self.pool) > 40 and again and self.rng.random() < 0.5:
+                scene = self.pool.pop(self.rng.choice(again))
+            else:
+                scene = scenes.video_scene(self.np_rng, seconds)
+                if len(self.pool) < 120:
+                    pose = scene["pose"].copy()
+                    pose[:, 0::2] *= -1
+                    self.pool.append({**scene, "frames": scene["frames"][:, :, ::-1], "pose": pose})
+            levels = None
+            if with_audio:
+                levels, _ = self.levels(seconds, ["silence", "noise", "music", "speech", "mixed", "cough"], [4, 2, 1, 1.5, 1, 0.5])
+            samples.append(video_sample(self.codec, self.rng, scene, levels))
+        return collate(samples)
+
+    def text(self, size: int) -> dict:
+        turns = self.rng.choice([120, 200, 280])
+        return collate([text_sample(self.codec, self.rng, turns) for _ in range(size)])
+
+    def audio(self, size: int) -> dict:
+        seconds = self.rng.choice([8, 12])
+        out = []
+        for _ in range(size):
+            levels, speech = self.levels(seconds, ["silence", "speech", "noise", "music", "cough", "mixed"], [0.5, 5, 1.5, 1.5, 1.2, 1.5])
+            out.append(audio_sample(self.codec, self.rng, levels, speech))
+        return collate(out)
+
+
+def work(queue, stop, args, seed):
+    torch.set_num_threads(1)
+    os.nice(6)
+    maker = Maker(args.bank, seed)
+    k = 0
+    while not stop.is_set():
+        step = {"text": maker.text(args.text)}
+        if args.video:
+            step["video"] = maker.video(args.video, maker.bank is not None and k % 3 == 2)
+        if maker.bank is not None and args.audio:
+            step["audio"] = maker.audio(args.audio)
+        step = {name: {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in b.items()} for name, b in step.items()}
+        queue.put(step)
+        k += 1
+
+
+def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.Tensor]:
+    """Token loss and auxiliary losses of one batch."""
+    hidden = model(batch)
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    at = ((batch["target"] >= 0) & (batch["weight"] > 0)).reshape(-1)
+    logits = model.logits(flat[at]).float()
+    target, weight, given = (batch[k].reshape(-1)[at] for k in ("target", "weight", "given"))
+    silence = F.one_hot(torch.tensor(NEXT), logits.shape[1]).bool()
+    logits = logits.masked_fill(given[:, None] & silence, -1e4)
+    ce = F.cross_entropy(logits, target, reduction="none")
+    weight = weight * torch.where(target == NEXT, 1.0, speak_weight)
+    is_clock = batch["kind"].reshape(-1)[at] == CLOCK
+    out = {"token": (ce * weight).sum() / max(1.0, float(weight.sum()))}
+    with torch.no_grad():
+        right = logits.argmax(1) == target
+        for name, m in (("silent", is_clock & (target == NEXT)), ("speak", is_clock & (target != NEXT)), ("word", ~is_clock)):
+            if m.any():
+                out["acc_" + name] = right[m].float().mean()
+    if "label_at" in batch:
+        aux = model.aux(flat[batch["label_at"]]).float()
+        if "label_event" in batch:
+            active = batch["label_active"]
+            phase = batch["label_phase"] * 2 * np.pi
+            mass = active.sum().clamp(min=1)
+            out["event"] = F.binary_cross_entropy_with_logits(aux[:, 0], batch["label_event"], pos_weight=torch.tensor(2.0))
+            out["active"] = F.binary_cross_entropy_with_logits(aux[:, 1], active)
+            out["phase"] = (((aux[:, 2] - phase.cos()) ** 2 + (aux[:, 3] - phase.sin()) ** 2) * active).sum() / mass
+            out["period"] = ((aux[:, 4] - batch["label_period"].clamp(0.3, 10).log()) ** 2 * active).sum() / mass
+            out["pose"] = F.smooth_l1_loss(aux[:, 6:], batch["label_pose"].clamp(-2, 2), beta=0.1)
+        if "label_speech" in batch:
+            out["speech"] = F.binary_cross_entropy_with_logits(aux[:, 5], batch["label_speech"])
+    return out
+
+
+SHARE = {"video": 2.0, "text": 1.0, "audio": 0.7}
+HOLD = 0.35  # share of the run at the full learning rate; from there it falls to nothing in a straight line
+AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "speech": 0.3}
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum with its matrix orthogonalised by five Newton-Schulz steps (Jordan et al. 2024)."""
+
+    def __init__(self, params, lr=0.02, momentum=0.95, weight_decay=0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                m = state.setdefault("m", torch.zeros_like(p)).lerp_(p.grad, 1 - group["momentum"])
+                g = p.grad.lerp(m, group["momentum"])
+                x = (g.T if g.shape[0] > g.shape[1] else g)
+                x = x / (x.norm() + 1e-7)
+                for _ in range(5):
+                    a = x @ x.T
+                    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+                x = x.T if g.shape[0] > g.shape[1] else x
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(x, alpha=-group["lr"] * max(1, g.shape[0] / g.shape[1]) ** 0.5)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--bank")
+    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--init", help="checkpoint to go on from")
+    parser.add_argument("--video", type=int, default=8, help="samples per step")
+    parser.add_argument("--text", type=int, default=10)
+    parser.add_argument("--audio", type=int, default=6)
+    parser.add_argument("--lr", type=float, default=0.02)
+    parser.add_argument("--speak-weight", type=float, default=2.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    config = load_config(CONFIG)
+    model = Native(config)
+    if args.init:
+        model.load_state_dict(torch.load(args.init)["model"])
+    matrices = [p for layer in model.layers for p in layer.parameters() if p.ndim == 2] + list(model.folds)
+    if args.video:
+        model.see = torch.compile(model.see, dynamic=False)  # twice as fast: the norms and activations fuse
+    ids = {id(p) for p in matrices}
+    muon = Muon(matrices, lr=args.lr, weight_decay=0.01)
+    adam = torch.optim.AdamW([p for p in model.parameters() if id(p) not in ids], lr=args.lr * 0.15, betas=(0.9, 0.98), weight_decay=0.0)
+    queue, stop = mp.Queue(4), mp.Event()
+    workers = [mp.Process(target=work, args=(queue, stop, args, args.seed * 1000 + i), daemon=True) for i in range(args.workers)]
+    for w in workers:
+        w.start()
+    began, step, seen = time.time(), 0, {}
+    log = open(os.path.join(args.out, "log.jsonl"), "a")
+    saved = time.time()
+    while True:
+        progress = (time.time() - began) / 60 / args.minutes
+        if progress >= 1:
+            break
+        waited = time.time()
+        batches = queue.get()
+        waited = time.time() - waited
+        if step == 0:
+            began = time.time()
+        scale = min(1, (step + 1) / 60) * min(1, max(0.0, 1 - progress) / (1 - HOLD))
+        for opt, base in ((muon, args.lr), (adam, args.lr * 0.15)):
+            for group in opt.param_groups:
+                group["lr"] = base * scale
+        for p in model.parameters():
+            p.grad = None
+        for name, batch in batches.items():
+            parts = losses(model, batch, args.speak_weight)
+            total = SHARE[name] * sum(AUX[k] * v for k, v in parts.items() if k in AUX)
+            total.backward()
+            for k, v in parts.items():
+                seen.setdefault(f"{name}.{k}", []).append(v.detach())
+        for p in model.parameters():
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        torch.nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], 1.0)
+        muon.step()
+        adam.step()
+        step += 1
+        seen.setdefault("wait", []).append(waited)
+        if step % 20 == 0:
+            line = {"step": step, "minutes": round((time.time() - began) / 60, 2), **{k: round(float(np.mean(v)), 4) for k, v in seen.items()}}
+            print(json.dumps(line), flush=True)
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+            seen = {}
+        if time.time() - saved > 240:
+            saved = time.time()
+            torch.save({"model": model.state_dict(), "step": step, "args": vars(args)}, os.path.join(args.out, "last.pt"))
+    torch.save({"model": model.state_dict(), "step": step, "args": vars(args)}, os.path.join(args.out, "last.pt"))
+    stop.set()
+    for w in workers:
+        w.kill()
+
+
+if __name__ == "__main__":
+    main()
