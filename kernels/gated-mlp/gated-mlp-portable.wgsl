@@ -1,0 +1,97 @@
+// Gated MLP's inner layer for a few rows of activations, for adapters without subgroups.
+//
+//   out[r, n] = silu(gate[r, n]) * up[r, n],   silu(g) = g / (1 + exp(-g))
+//   gate[r, n] = sum over k of y[r, k] * w[n, k],   up[r, n] = sum over k of y[r, k] * w[out_cols + n, k]
+//   y[r, k] = norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
+//
+//   x (rows, cols) f32.  w (2 out_cols, cols): entry points f32, f16 and q8.  out (rows, out_cols) f32.  All row-major.
+//   Dispatch (ceil(out_cols / workgroup_size), ceil(rows / row_tile), 1).
+//
+// An invocation takes one output, two rows of w, and `row_tile` rows of x: no barrier, no workgroup memory.
+
+override workgroup_size: u32 = 32;
+override row_tile: u32 = 1; // rows of x, 1 to 8
+
+struct Params { cols: u32, out_cols: u32, eps: f32, pad: u32 }
+struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> norm: array<vec4f>; // (cols)
+@group(0) @binding(2) var<storage, read> w_f32: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w_f16: array<vec2u>; // 4 halves
+@group(0) @binding(2) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
+@group(0) @binding(3) var<storage, read> scales: array<f32>;  // (2 out_cols, cols / 32) for q8
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(6) var<uniform> step: Step;
+
+fn halves(bits: vec2u) -> vec4f { return vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
+fn bytes(bits: u32) -> vec4f { return vec4f(unpack4xI8(bits)); }
+
+// Per row of x: its products with the gate's and the up's row of w, and its squares.
+struct Sums { products: array<vec2f, 8>, squares: array<f32, 8> }
+
+// Adds the products of vec4 `i` of the gate's and the up's row of w with that of each row of x.
+fn add(sums: ptr<function, Sums>, gate: vec4f, up: vec4f, first_row: u32, i: u32) {
+  let scale = norm[i];
+  for (var m = 0u; m < row_tile; m++) {
+    let value = x[(first_row + m) * (params.cols / 4u) + i];
+    (*sums).products[m] += vec2f(dot(gate * scale, value), dot(up * scale, value));
+    (*sums).squares[m] += dot(value, value);
+  }
+}
+
+fn finish(sums: ptr<function, Sums>, first_row: u32, n: u32) {
+  for (var m = 0u; m < row_tile; m++) {
+    let r = first_row + m;
+    if (r < step.rows) {
+      let root = inverseSqrt((*sums).squares[m] / f32(params.cols) + params.eps);
+      let total = (*sums).products[m] * root;
+      // Beyond 80 the quotient is zero to the last bit that counts, and exp stays finite.
+      out[r * params.out_cols + n] = total.x / (1.0 + exp(min(-total.x, 80.0))) * total.y;
+    }
+  }
+}
+
+@compute @workgroup_size(workgroup_size)
+fn f32_weights(@builtin(global_invocation_id) id: vec3u) {
+  let first_row = id.y * row_tile;
+  if (first_row >= step.rows || id.x >= params.out_cols) { return; }
+  let words = params.cols / 4u;
+  var sums = Sums();
+  for (var i = 0u; i < words; i++) {
+    let gate = id.x * words + i;
+    let up = gate + params.out_cols * words;
+    add(&sums, w_f32[gate], w_f32[up], first_row, i);
+  }
+  finish(&sums, first_row, id.x);
+}
+
+@compute @workgroup_size(workgroup_size)
+fn f16_weights(@builtin(global_invocation_id) id: vec3u) {
+  let first_row = id.y * row_tile;
+  if (first_row >= step.rows || id.x >= params.out_cols) { return; }
+  let words = params.cols / 4u;
+  var sums = Sums();
+  for (var i = 0u; i < words; i++) {
+    let gate = id.x * words + i;
+    let up = gate + params.out_cols * words;
+    add(&sums, halves(w_f16[gate]), halves(w_f16[up]), first_row, i);
+  }
+  finish(&sums, first_row, id.x);
+}
+
+@compute @workgroup_size(workgroup_size)
+fn q8_weights(@builtin(global_invocation_id) id: vec3u) {
+  let first_row = id.y * row_tile;
+  if (first_row >= step.rows || id.x >= params.out_cols) { return; }
+  let words = params.cols / 4u;
+  var sums = Sums();
+  for (var i = 0u; i < words; i++) {
+    let gate = id.x * words + i;
+    let up = gate + params.out_cols * words;
+    // 8 vec4 share a scale.
+    add(&sums, scales[gate / 8u] * bytes(w_q8[gate]), scales[up / 8u] * bytes(w_q8[up]), first_row, i);
+  }
+  finish(&sums, first_row, id.x);
+}

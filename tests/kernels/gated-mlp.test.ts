@@ -1,0 +1,132 @@
+import { expect, it } from "vitest";
+import { gatedMlpReference } from "../../kernels/gated-mlp/gated-mlp.reference.ts";
+import { createGatedMlp } from "../../kernels/gated-mlp/gated-mlp.ts";
+import {
+  fromHalf,
+  type MatrixFormat,
+  type MatrixSource,
+  quantize,
+  toFloats,
+  toHalf,
+  uploadMatrix,
+} from "../../kernels/matrix.ts";
+import { type Gpu, openGpu } from "../../src/gpu/device.ts";
+import { describeOnGpu, expectClose, gaussian, input, output, run, step } from "./harness.ts";
+
+interface Case {
+  rows: number;
+  cols: number;
+  outCols: number;
+  format?: MatrixFormat;
+  scale?: number;
+  tiling?: { rowTile: number; workgroupSize: number; rowsPerGroup: number };
+}
+
+function stored(data: Float32Array, format: MatrixFormat): MatrixSource {
+  if (format === "q8") return quantize(data);
+  return { kind: "f32", data: format === "f16" ? data.map((value) => fromHalf(toHalf(value))) : data };
+}
+
+async function check(gpu: Gpu, c: Case): Promise<void> {
+  const { rows, cols, outCols, format = "f32" } = c;
+  const x = gaussian(1, rows * cols);
+  const norm = gaussian(2, cols, c.scale ?? 1);
+  const source = stored(gaussian(3, 2 * outCols * cols), format);
+  const out = output(gpu, "out", (rows + 2) * outCols);
+  const mlp = await createGatedMlp(gpu, {
+    label: "gated-mlp",
+    x: input(gpu, "x", x),
+    norm: { weight: input(gpu, "norm", norm), eps: 0.5 },
+    gateUp: uploadMatrix(gpu, { label: "w", rows: 2 * outCols, cols, format }, source),
+    out: out.view,
+    step: step(gpu, rows),
+    ...(c.tiling ? { tilings: [c.tiling] } : {}),
+  });
+  await run(gpu, [mlp], rows);
+  const actual = await out.f32();
+  const expected = gatedMlpReference(x, norm, toFloats(source), 0.5);
+  // Both factors are f32 sums of `cols` terms with the rounding of sqrt(cols) · 2^-24 of their spread sqrt(cols), and each
+  // carries the other's size: up to a few times sqrt(cols).
+  const size = (c.scale ?? 1) ** 2 * cols;
+  expectClose(actual.subarray(0, expected.length), expected, {
+    absolute: 8 * Math.sqrt(cols) * size * 2 ** -24,
+    relative: 2 ** -18,
+  });
+  expect([...actual.subarray(expected.length)].every(Number.isNaN)).toBe(true);
+}
+
+it("gated-mlp reference: an output worked by hand", () => {
+  // mean(2²) = 4, eps 0: y = 1. gate = 3, up = 5: 3 / (1 + e^-3) · 5.
+  const [value] = gatedMlpReference([2], [1], [3, 5], 0);
+  expect(value).toBeCloseTo(14.2886, 4);
+  // Two outputs of two rows: gates are rows 0 and 1 of w, ups rows 2 and 3.
+  const both = gatedMlpReference([1, -1], [1], [100, 200, 3, 5], 0);
+  expect([...both].map(Math.round)).toEqual([300, 1000, 0, 0]);
+});
+
+describeOnGpu("gated-mlp", (gpu) => {
+  for (const format of ["f32", "f16", "q8"] as const) {
+    for (const outCols of [1, 7, 8, 9, 65]) {
+      it(`${format}: ${outCols} outputs around the workgroup's 8`, () =>
+        check(gpu, { rows: 2, cols: 64, outCols, format }));
+    }
+    for (const rows of [1, 3, 4, 7]) {
+      it(`${format}: ${rows} rows around the tiles`, () =>
+        check(gpu, { rows, cols: 192, outCols: 20, format }));
+    }
+  }
+
+  for (const cols of [4, 28, 32, 36, 1024]) {
+    it(`${cols} columns around the subgroup's reach`, () => check(gpu, { rows: 1, cols, outCols: 5 }));
+  }
+
+  for (const rowsPerGroup of [4, 20, 64]) {
+    it(`workgroup 64, ${rowsPerGroup} rows of w`, () =>
+      check(gpu, {
+        rows: 3,
+        cols: 64,
+        outCols: 33,
+        tiling: { rowTile: 1, workgroupSize: 64, rowsPerGroup },
+      }));
+  }
+
+  it("gates far below zero give zero, not NaN", () =>
+    check(gpu, { rows: 2, cols: 64, outCols: 40, scale: 1000 }));
+
+  it("runs nothing once the block is closed", async () => {
+    const out = output(gpu, "out", 4);
+    const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
+    const mlp = await createGatedMlp(gpu, {
+      label: "gated-mlp",
+      x: input(gpu, "x", gaussian(2, 32)),
+      norm: { weight: input(gpu, "norm", gaussian(3, 32)), eps: 1e-6 },
+      gateUp: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32" }, source),
+      out: out.view,
+      step: step(gpu, 0),
+    });
+    await run(gpu, [mlp], 1);
+    expect([...(await out.f32())].every(Number.isNaN)).toBe(true);
+  });
+
+  it("names what does not fit", async () => {
+    const source = { kind: "f32", data: gaussian(1, 3 * 32) } as const;
+    const spec = {
+      label: "layers.1.gate_up",
+      x: input(gpu, "x", gaussian(2, 32)),
+      norm: { weight: input(gpu, "norm", gaussian(3, 32)), eps: 1e-6 },
+      gateUp: uploadMatrix(gpu, { label: "w", rows: 3, cols: 32, format: "f32" }, source),
+      out: output(gpu, "out", 4).view,
+      step: step(gpu, 1),
+    };
+    await expect(createGatedMlp(gpu, spec)).rejects.toThrow("layers.1.gate_up: gateUp has 3 rows");
+  });
+
+  it("gives the same without subgroups", async () => {
+    const plain = await openGpu({ features: [] });
+    for (const format of ["f32", "f16", "q8"] as const) {
+      await check(plain, { rows: 4, cols: 64, outCols: 33, format });
+    }
+    await check(plain, { rows: 1, cols: 64, outCols: 40, scale: 1000 });
+    plain.close();
+  });
+});
