@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from sounds_bank import SAMPLE_RATE_HZ, SoundBank, load_bank, save_bank
+from sounds_bank import SAMPLE_RATE_HZ, SoundBank, energy_bounds, load_bank, save_bank
+from sounds_body import COUGHS
 from sounds_music import MUSIC
-from sounds_noise import COUGHS, EVENTS, TEXTURES
+from sounds_noise import EVENTS, TEXTURES
 from sounds_speech import build_speech_bank
 
 KINDS = ("silence", "speech", "noise", "music", "cough", "mixed")
@@ -30,7 +31,7 @@ class Banks:
 
 
 def build_noise_bank(path, minutes=60, seed=0):
-    """Writes a bank of about `minutes` of textures, events, music and coughs at PATH; needs about 2 s a minute."""
+    """Writes a bank of about `minutes` of textures, events, music and coughs at PATH; needs about 1 s a minute."""
     rng = np.random.default_rng(seed)
     clips = []
     for group, makers, share in (("texture", TEXTURES, 0.36), ("event", EVENTS, 0.16), ("music", MUSIC, 0.36), ("cough", COUGHS, 0.12)):
@@ -77,14 +78,14 @@ def channel_response(rng, size, strength=1.0):
     knots_db = np.cumsum(rng.normal(0, 2.2 * strength, 9))
     knots_db += rng.normal(0, 3 * strength) * np.log2(knots_hz / 1000)
     cut = rng.random()
-    low_cut, high_cut = rng.uniform(20, 150), 8000.0
+    low_cut, high_cut = rng.uniform(8, 130), 8000.0
     if cut < 0.15:
         low_cut, high_cut = rng.uniform(200, 400), rng.uniform(3000, 3800)
     elif cut < 0.35:
         high_cut = rng.uniform(2800, 7500)
     x = np.log2(np.maximum(frequency, 10))
     gain_db = np.interp(x, np.log2(knots_hz), knots_db - knots_db.mean())
-    gain_db = gain_db - 36 * np.maximum(0, np.log2(low_cut) - x) - 60 * np.maximum(0, x - np.log2(high_cut))
+    gain_db = gain_db - rng.uniform(12, 36) * np.maximum(0, np.log2(low_cut) - x) - 60 * np.maximum(0, x - np.log2(high_cut))
     gain = 10 ** (np.clip(gain_db, -80, 30) / 20)
     return np.interp(np.linspace(0, 1024, size // 2 + 1), np.arange(1025), gain).astype(np.float32)
 
@@ -130,16 +131,18 @@ def decibels(db):
 
 
 def utterance(rng, bank):
-    """One augmented utterance from its onset: (pcm with RMS 1, its length without the reverberation, in samples)."""
+    """One augmented utterance: (pcm with RMS 1, first sample of speech, one past the last without the reverberation)."""
     group = "word" if rng.random() < 0.55 else "sentence"
     pcm = bank.sound(int(rng.choice(bank.members(group))))
-    pcm = warp(rng, pcm, rng.uniform(0.85, 1.18), rng.uniform(0, 0.05))
+    pcm = warp(rng, pcm, rng.uniform(0.82, 1.18), rng.uniform(0, 0.08))
     length = len(pcm)
     if rng.random() < 0.5:
         # Soft compression and its opposite: recordings differ in how loud their weak sounds are.
         pcm = np.sign(pcm) * np.abs(pcm) ** rng.uniform(0.75, 1.15)
     pcm = through(rng, pcm)
-    return pcm / rms(pcm[:length]), length
+    # A telephone swallows a weak first consonant: speech starts where it can be heard.
+    onset, _ = energy_bounds(pcm[:length], below_peak_db=30)
+    return pcm / rms(pcm[:length]), onset, length
 
 
 def other_sound(rng, bank, group, strength=1.0):
@@ -161,18 +164,25 @@ def add(track, pcm, start, fade_s=0.0):
         track[first:last] += pcm[first - start : last - start]
 
 
-def add_floor(rng, track):
-    """What every microphone hears: nothing at all, or faint coloured noise with at times some mains hum."""
-    if rng.random() < 0.12:
+def add_floor(rng, track, spans):
+    """What every microphone hears: faint coloured noise with at times some mains hum; or nothing; or, from a gate, only around sound."""
+    if rng.random() < 0.1:
         return
     count = len(track)
     # Noise made by an FFT joins its own start without a seam, so four seconds can go round.
     size = 65536
-    noise = fft.irfft(fft.rfft(rng.standard_normal(size, dtype=np.float32)) * channel_response(rng, size, 1.5), size)
-    track += np.resize(noise * (decibels(rng.uniform(-85, -48)) / (noise.std() + 1e-9)), count)
+    brown = 1 / (1 + np.arange(size // 2 + 1, dtype=np.float32) / rng.uniform(20, 2000)) ** rng.choice([0.0, 0.5, 1.0, 1.5])
+    noise = fft.irfft(fft.rfft(rng.standard_normal(size, dtype=np.float32)) * brown * channel_response(rng, size, 1.5), size)
+    floor = np.resize(noise * (decibels(rng.uniform(-85, -45)) / (noise.std() + 1e-9)), count)
     if rng.random() < 0.2:
-        phase = 2 * np.pi * rng.choice([50.0, 60.0]) * np.arange(count, dtype=np.float32) / SAMPLE_RATE_HZ
-        track += decibels(rng.uniform(-75, -45)) * (np.sin(phase) + rng.uniform(0, 0.7) * np.sin(3 * phase) + rng.uniform(0, 0.7) * np.sin(2 * phase))
+        phase = np.float32(2 * np.pi * rng.choice([50, 60]) / SAMPLE_RATE_HZ) * np.arange(count, dtype=np.float32)
+        floor += decibels(rng.uniform(-75, -45)) * (np.sin(phase) + rng.uniform(0, 0.7) * np.sin(3 * phase) + rng.uniform(0, 0.7) * np.sin(2 * phase))
+    if rng.random() < 0.2:
+        open_gate = np.zeros(count, dtype=np.float32)
+        for onset, end in spans or [np.sort(rng.uniform(0, count / SAMPLE_RATE_HZ, 2))]:
+            open_gate[max(0, int((onset - rng.uniform(0, 0.5)) * SAMPLE_RATE_HZ)) : int((end + rng.uniform(0, 0.5)) * SAMPLE_RATE_HZ)] = 1
+        floor *= open_gate
+    track += floor
 
 
 def add_babble(rng, bank, track, level_db):
@@ -216,15 +226,15 @@ def add_speech(rng, bank, track, level_db):
     """Utterances at random times, at times two at once: the spans of speech in seconds, merged where they touch."""
     spans, start, talker_gap = [], rng.uniform(0, 0.75) * len(track), rng.choice([0.4, 1.5, 4.0])
     for _ in range(int(rng.choice([1, 1, 2, 3, 6]))):
-        pcm, length = utterance(rng, bank)
+        pcm, onset, length = utterance(rng, bank)
         pcm = pcm * decibels(level_db + rng.uniform(-3, 3))
         add(track, pcm, int(start))
-        spans.append((int(start), int(start) + length))
+        spans.append((int(start) + onset, int(start) + length))
         if rng.random() < 0.12:
-            over, over_length = utterance(rng, bank)
+            over, over_onset, over_length = utterance(rng, bank)
             at = int(start + rng.uniform(0, 1) * length)
             add(track, over * decibels(level_db + rng.uniform(-8, 3)), at)
-            spans.append((at, at + over_length))
+            spans.append((at + over_onset, at + over_length))
         start += length + rng.exponential(talker_gap) * SAMPLE_RATE_HZ
         if start > len(track) - 4000:
             break
@@ -271,7 +281,7 @@ def sound_scene(rng, bank, seconds, kind):
         add_coughs(rng, bank.other, track, level_db)
         if rng.random() < 0.3:
             add_noise(rng, bank.other, track, level_db - rng.uniform(8, 25))
-    add_floor(rng, track)
+    add_floor(rng, track, speech)
     if rng.random() < 0.06:
         track *= rng.uniform(1.5, 8)
     return {"pcm": np.clip(track, -1, 1), "speech": speech, "kind": kind}

@@ -56,14 +56,17 @@ def save_bank(path, clips):
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     for (pcm, _, _, _), start in zip(clips, offsets[:-1]):
         samples[start : start + len(pcm)] = np.clip(np.round(pcm * 32767), -32768, 32767)
-    np.save(path.with_suffix(".npy"), samples)
+    # Written beside and renamed: a training run that has the old bank mapped goes on with it.
+    np.save(path.with_suffix(".new.npy"), samples)
     np.savez(
-        path.with_suffix(".npz"),
+        path.with_suffix(".new.npz"),
         offsets=offsets,
         group=np.array([group for _, group, _, _ in clips]),
         onset=np.array([onset for _, _, onset, _ in clips], dtype=np.int64),
         end=np.array([end for _, _, _, end in clips], dtype=np.int64),
     )
+    for suffix in (".npy", ".npz"):
+        path.with_suffix(f".new{suffix}").replace(path.with_suffix(suffix))
 
 
 def load_bank(path):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from sounds_bank import SAMPLE_RATE_HZ as RATE
-from sounds_noise import band_noise, envelope, modes, place, resonator, seconds_axis, slow_curve
+from sounds_synth import band_noise, envelope, modes, place, resonator, seconds_axis, slow_curve
 
 SCALES = [[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 4, 7, 9], [0, 3, 5, 7, 10], [0, 2, 3, 5, 7, 9, 10]]
 
@@ -13,13 +13,15 @@ def pluck(rng, frequency_hz, seconds):
     """A plucked string (Karplus and Strong, 1983), one period at a time; the period is a whole number of samples."""
     period = max(8, int(round(RATE / frequency_hz)))
     string = rng.uniform(-1, 1, period)
-    for _ in range(rng.integers(0, 4)):
+    for _ in range(rng.integers(0, 6)):
         string = 0.5 * (string + np.roll(string, 1))
-    loss = 10 ** (-3 * period / RATE / rng.uniform(1, 5))
+    # Plucked at a point, the string lacks the harmonics that have a node there.
+    string = string - rng.uniform(0.3, 1) * np.roll(string, max(1, int(period * rng.uniform(0.08, 0.5))))
+    loss, keep = 10 ** (-3 * period / RATE / rng.uniform(0.4, 5)), rng.uniform(0.5, 0.95)
     rows = np.empty((int(seconds * RATE) // period + 1, period))
     for row in rows:
         row[:] = string
-        string = loss * 0.5 * (string + np.roll(string, 1))
+        string = loss * (keep * string + (1 - keep) * np.roll(string, 1))
     return rows.ravel()[: int(seconds * RATE)]
 
 
@@ -143,4 +145,27 @@ def drone(rng, seconds):
     return place(parts, seconds) * slow_curve(rng, int(seconds * RATE), 0.5, 0.5, 1)
 
 
-MUSIC = [piece, piece, piece, piece, drone]
+def guitar(rng, seconds):
+    """One guitar alone, strummed or picked, with its body, damped strings and the noise of the fingers."""
+    scale, root, beat = SCALES[rng.integers(len(SCALES))], rng.uniform(78, 130), 60 / rng.uniform(60, 160)
+    shapes = [[0, 7, 12, 16, 19, 24], [0, 7, 12, 15, 19, 24], [0, 7, 12, 19], [0, 4, 7, 12], [0, 7]]
+    strummed, rate = rng.random() < 0.5, rng.choice([1, 2, 3, 4])
+    parts, at, chord = [], rng.uniform(0, 0.5), []
+    while at < seconds:
+        if not chord or rng.random() < 0.12:
+            base = root * 2 ** (scale[rng.integers(len(scale))] / 12)
+            chord = [base * 2 ** (step / 12) for step in shapes[rng.integers(len(shapes))]]
+        level, length = rng.uniform(0.3, 1), beat * rng.choice([0.4, 1, 2, 4])
+        struck = chord if strummed else [chord[rng.integers(len(chord))] for _ in range(rng.integers(1, 3))]
+        spread = rng.uniform(0.003, 0.03)
+        for i, f in enumerate(struck if rng.random() < 0.6 else struck[::-1]):
+            string = pluck(rng, f * rng.uniform(0.997, 1.003), min(2.5, length))
+            parts.append((at + i * spread, string * level * np.minimum(1, np.arange(len(string), 0, -1) / 400)))
+        if rng.random() < 0.3:
+            parts.append((at, band_noise(rng, 1200, 700, 5000, 12) * envelope(1200, rng.uniform(0.001, 0.02), 0.015) * rng.uniform(0.05, 0.4)))
+        at += beat / rate * rng.choice([1, 1, 1, 2, 0.5]) * rng.uniform(0.97, 1.03)
+    dry = place([(s, p) for s, p in parts if s < seconds], seconds)
+    return dry + sum(rng.uniform(0, 3) * resonator(dry, f * rng.uniform(0.85, 1.15), rng.uniform(15, 60)) for f in (105, 205, 390, 560))
+
+
+MUSIC = [piece, piece, piece, piece, guitar, guitar, drone]

@@ -1,103 +1,12 @@
-"""Generated sounds that are not speech: steady textures, single events, coughs and other noises of the body.
+"""Generated sounds that are not speech: steady textures and single events.
 
-Every function takes a random generator and returns float32 at 16 kHz, of any level: the bank normalises.
+Every function takes a random generator and returns samples at 16 kHz, of any level: the bank normalises.
 """
 
 import numpy as np
-from scipy.signal import lfilter
 
 from sounds_bank import SAMPLE_RATE_HZ as RATE
-
-
-def seconds_axis(seconds):
-    """Sample times in seconds."""
-    return np.arange(int(seconds * RATE)) / RATE
-
-
-def slow_curve(rng, count, rate_hz, low=0.0, high=1.0):
-    """A random smooth curve of `count` samples between low and high, with about `rate_hz` turns a second."""
-    knots = max(4, int(count / RATE * rate_hz) + 3)
-    return np.interp(np.linspace(0, knots - 1, count), np.arange(knots), rng.uniform(low, high, knots))
-
-
-def shaped_noise(rng, count, knots_hz, knots_db):
-    """Gaussian noise whose spectrum follows the given points over log-frequency, RMS 1."""
-    frequency = np.fft.rfftfreq(count, 1 / RATE)
-    gain = np.interp(np.log(np.maximum(frequency, 10)), np.log(knots_hz), knots_db)
-    spectrum = np.fft.rfft(rng.standard_normal(count)) * 10 ** (gain / 20)
-    noise = np.fft.irfft(spectrum, count)
-    return noise / (noise.std() + 1e-9)
-
-
-def coloured_noise(rng, count, slope_db_per_octave=None, bumps=0):
-    """Noise of a constant slope (0 white, -3 pink, -6 brown) with random resonances."""
-    slope = rng.uniform(-8, 2) if slope_db_per_octave is None else slope_db_per_octave
-    knots_hz = np.geomspace(20, 8000, 25)
-    gain = slope * np.log2(knots_hz / 20) + (rng.uniform(-1, 1, 25) * 6 if bumps else 0)
-    for _ in range(bumps):
-        gain = gain + rng.uniform(5, 18) * np.exp(-((np.log2(knots_hz / rng.uniform(80, 6000)) / rng.uniform(0.2, 0.8)) ** 2))
-    return shaped_noise(rng, count, knots_hz, gain)
-
-
-def band_noise(rng, count, low_hz, high_hz, skirt_db=30):
-    """Noise between two frequencies, falling by skirt_db within an octave outside."""
-    return shaped_noise(rng, count, [10, low_hz / 2, low_hz, high_hz, high_hz * 2, 20000], [-60, -skirt_db, 0, 0, -skirt_db, -60])
-
-
-def resonator(pcm, frequency_hz, bandwidth_hz):
-    """One formant: a two-pole resonance with gain 1 at its centre, roughly."""
-    radius = np.exp(-np.pi * bandwidth_hz / RATE)
-    angle = 2 * np.pi * frequency_hz / RATE
-    return lfilter([1 - radius], [1, -2 * radius * np.cos(angle), radius**2], pcm)
-
-
-def tract(pcm, rng, scale=1.0, wide=1.5):
-    """A vocal-tract-like colour: four parallel formants of an open, neutral vowel, moved at random."""
-    centres = np.array([560, 1350, 2500, 3500]) * scale * rng.uniform(0.8, 1.25, 4)
-    gains = np.array([1, 0.7, 0.5, 0.3]) * rng.uniform(0.5, 1.5, 4)
-    return sum(g * resonator(pcm, f, wide * rng.uniform(80, 200)) for f, g in zip(centres, gains)) + 0.1 * pcm
-
-
-def pulses(frequency_hz, rng, jitter=0.02):
-    """A train of soft pulses at a frequency given per sample."""
-    phase = np.cumsum(frequency_hz * (1 + jitter * slow_curve(rng, len(frequency_hz), 60, -1, 1)) / RATE)
-    train = np.diff(np.floor(phase), prepend=0)
-    return lfilter([1], [1, -0.93], train * rng.uniform(0.8, 1.2, len(train))) - 0.03
-
-
-def envelope(count, attack_s, decay_s):
-    """Linear rise, exponential fall."""
-    t = np.arange(count) / RATE
-    return np.minimum(1, t / max(attack_s, 1e-4)) * np.exp(-np.maximum(0, t - attack_s) / decay_s)
-
-
-def modes(rng, seconds, base_hz, count, decay_s, spread=1.0):
-    """A struck body: `count` inharmonic decaying partials above base_hz."""
-    t = seconds_axis(seconds)
-    ratio = np.sort(1 + spread * np.cumsum(rng.uniform(0.2, 1.4, count)) - 0.2)
-    frequency = base_hz * ratio
-    keep = frequency < 7600
-    frequency = frequency[keep]
-    decay = decay_s * rng.uniform(0.3, 1.3, len(frequency)) / (1 + frequency / 4000)
-    gain = rng.uniform(0.2, 1, len(frequency)) / np.sqrt(np.arange(len(frequency)) + 1)
-    tone = np.exp(-t[None] / decay[:, None]) * np.sin(2 * np.pi * frequency[:, None] * t + rng.uniform(0, 6.3, (len(frequency), 1)))
-    return gain @ tone
-
-
-def place(parts, seconds):
-    """Mixes (start_s, pcm) parts into one sound of the given length; what runs over is cut."""
-    out = np.zeros(int(seconds * RATE))
-    for start, pcm in parts:
-        at = int(start * RATE)
-        piece = pcm[: max(0, len(out) - at)]
-        out[at : at + len(piece)] += piece
-    return out
-
-
-def poisson_times(rng, seconds, rate_hz):
-    """Random moments at a mean rate."""
-    return np.sort(rng.uniform(0, seconds, rng.poisson(rate_hz * seconds)))
-
+from sounds_synth import band_noise, coloured_noise, envelope, modes, place, poisson_times, pulses, resonator, seconds_axis, shaped_noise, slow_curve, tract
 
 # ---- textures: several seconds of something that goes on ----
 
@@ -220,7 +129,7 @@ def thunder(rng, seconds):
     parts = []
     for start in np.sort(rng.uniform(0, seconds * 0.7, rng.integers(1, 4))):
         length = int(rng.uniform(1.5, 6) * RATE)
-        roll = shaped_noise(rng, length, [20, 80, 300, 2000, 8000], [0, 0, -12, -35, -55]) * slow_curve(rng, length, 8) ** 2 * envelope(length, rng.uniform(0.01, 0.4), rng.uniform(0.7, 2))
+        roll = shaped_noise(rng, length, [20, 80, 300, 2000, 8000], np.cumsum([0, 0, *-rng.uniform([0, 8, 5], [16, 30, 25])])) * slow_curve(rng, length, rng.uniform(3, 15)) ** 2 * envelope(length, rng.uniform(0.01, 0.4), rng.uniform(0.7, 2))
         crack = coloured_noise(rng, length, -3) * slow_curve(rng, length, 40) ** 3 * envelope(length, 0.005, 0.15) * rng.uniform(0, 1)
         parts.append((start, roll + crack))
     return place(parts, seconds) + rng.uniform(0, 0.05) * rain(rng, count / RATE)
@@ -317,85 +226,3 @@ def bounce(rng):
 
 EVENTS = [slam, slam, struck, struck, struck, weights, weights, bark, beep, beep, horn, scrape, scrape, whoosh, claps, bounce,
           *[lambda rng, make=make: make(rng, rng.uniform(0.4, 2.5)) for make in (clatter, clatter, keyboard, rustle, water, footsteps, scrub)]]
-
-# ---- noises of the body ----
-
-
-def cough_once(rng, scale):
-    """Explosion, a hissing outflow, and at times a short voiced end."""
-    count = int(rng.uniform(0.22, 0.55) * RATE)
-    burst = rng.standard_normal(count) * envelope(count, rng.uniform(0.001, 0.006), rng.uniform(0.012, 0.035)) * rng.uniform(1.5, 4)
-    flow = rng.standard_normal(count) * envelope(count, rng.uniform(0.01, 0.04), rng.uniform(0.05, 0.14))
-    out = tract(burst + flow, rng, scale, rng.uniform(1.5, 4)) + 0.15 * (burst + flow)
-    if rng.random() < 0.55:
-        start = int(rng.uniform(0.0, 0.15) * RATE)
-        f0 = rng.uniform(110, 380) * np.linspace(1.1, rng.uniform(0.6, 0.95), count - start)
-        voice = pulses(f0, rng, rng.uniform(0.05, 0.25)) * np.hanning(count - start)
-        out[start:] += tract(voice, rng, scale, 2) * rng.uniform(0.3, 2.0)
-    return out * np.minimum(1, (count - np.arange(count)) / 800)
-
-
-def coughs(rng):
-    scale, parts, at = rng.uniform(0.85, 1.25), [], 0.0
-    for i in range(rng.choice([1, 2, 2, 3, 3, 4])):
-        piece = cough_once(rng, scale) * (0.85**i)
-        parts.append((at, piece))
-        at += len(piece) / RATE + rng.uniform(-0.05, 0.35)
-    return place(parts, at + 0.3)
-
-
-def sneeze(rng):
-    inhale = int(rng.uniform(0.2, 0.6) * RATE)
-    out = int(rng.uniform(0.25, 0.6) * RATE)
-    breath = tract(rng.standard_normal(inhale), rng, 1.2, 3) * np.linspace(0, 1, inhale) ** 2 * rng.uniform(0.05, 0.4)
-    blast = band_noise(rng, out, rng.uniform(700, 2500), 7500, 14) * envelope(out, 0.004, rng.uniform(0.06, 0.16))
-    voice = tract(pulses(rng.uniform(180, 450) * np.linspace(1.2, 0.7, out), rng, 0.1), rng, 1.1, 2) * envelope(out, 0.01, 0.08)
-    return np.concatenate([breath, np.zeros(int(rng.uniform(0.02, 0.1) * RATE)), blast * 0.5 + voice * rng.uniform(0, 1)])
-
-
-def throat(rng):
-    """Clearing the throat: rough, low, slowly beating pulses with much noise."""
-    parts, at, scale = [], 0.0, rng.uniform(0.8, 1.15)
-    for _ in range(rng.integers(1, 4)):
-        count = int(rng.uniform(0.2, 0.6) * RATE)
-        rough = pulses(rng.uniform(40, 120) * slow_curve(rng, count, 25, 0.5, 1.5), rng, 0.4) + rng.uniform(0.2, 0.8) * rng.standard_normal(count)
-        beat = 1 - 0.7 * slow_curve(rng, count, rng.uniform(15, 40))
-        parts.append((at, tract(rough * beat, rng, scale, 2.5) * np.hanning(count) ** 0.5))
-        at += count / RATE + rng.uniform(0.02, 0.25)
-    return place(parts, at)
-
-
-def laugh(rng):
-    """A breathy, mostly unvoiced laugh."""
-    rate, parts = rng.uniform(3.5, 6), []
-    total, scale = int(rng.integers(3, 8)), rng.uniform(0.9, 1.3)
-    for i in range(total):
-        count = int(0.6 / rate * RATE)
-        source = rng.standard_normal(count) + rng.uniform(0, 0.6) * pulses(np.full(count, rng.uniform(150, 400)), rng, 0.1)
-        parts.append((i / rate, tract(source, rng, scale, 2) * np.hanning(count) * 0.9**i))
-    return place(parts, total / rate)
-
-
-def sniff(rng):
-    parts, at = [], 0.0
-    for _ in range(rng.integers(1, 4)):
-        count = int(rng.uniform(0.12, 0.45) * RATE)
-        parts.append((at, band_noise(rng, count, rng.uniform(300, 1500), rng.uniform(3000, 7500), 14) * np.linspace(0.1, 1, count) ** rng.uniform(0.5, 2)))
-        at += count / RATE + rng.uniform(0.1, 0.5)
-    return place(parts, at)
-
-
-def breathing(rng):
-    parts, at = [], 0.0
-    for i in range(rng.integers(2, 7)):
-        count = int(rng.uniform(0.35, 1.4) * RATE)
-        parts.append((at, tract(rng.standard_normal(count), rng, 1.0 + 0.2 * (i % 2), 3) * np.hanning(count) ** rng.uniform(0.4, 1.5) * rng.uniform(0.4, 1)))
-        at += count / RATE + rng.uniform(0.02, 0.4)
-    return place(parts, at)
-
-
-def smack(rng):
-    return place([(s, band_noise(rng, 480, 900, 5000, 12) * envelope(480, 0.001, 0.004)) for s in np.cumsum(rng.uniform(0.05, 0.5, rng.integers(1, 5)))], 2)
-
-
-COUGHS = [coughs, coughs, coughs, coughs, sneeze, throat, throat, laugh, sniff, breathing, smack]

@@ -185,8 +185,8 @@ def finish(pcm, group, rng):
     """Revoices, trims to the sound by energy with 40 ms of margin, and normalises: a clip for `save_bank`, or None if it is empty."""
     if len(pcm) < 800 or np.abs(pcm).max() < 1e-3:
         return None
-    if rng.random() < 0.75:
-        pcm = revoice(pcm, rng.uniform(0.86, 1.2), rng.choice([0.0, 0.15, 0.4, 1.0, 2.0], p=[0.3, 0.25, 0.25, 0.15, 0.05]), rng)
+    if rng.random() < 0.85:
+        pcm = revoice(pcm, rng.uniform(0.86, 1.2), rng.choice([0.0, 0.2, 0.5, 1.0, 2.0], p=[0.2, 0.25, 0.3, 0.2, 0.05]), rng)
     start, end = energy_bounds(pcm)
     if end - start < 1200:
         return None
