@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from figures import ANKLE, HIP, KNEE, NECK, SHOULDER, Pose, place, swing, unit, vec
-from motions import DOWN, MOTIONS, X, mix
+from figures import HIP, NECK, Pose, place, swing, unit, vec
+from motions import MOTIONS
+from moves import DOWN, X, mix
 from timeline import smooth_noise
 
 

@@ -99,7 +99,7 @@ def cones(image, depth, order, rows, colours, cloth, flat, facing, owner, light,
         reach = max(r0, r1) + HALF
         left, right = max(int(min(x0, x1) - reach), 0), min(int(max(x0, x1) + reach) + 2, w)
         top, low = max(int(min(y0, y1) - reach), 0), min(int(max(y0, y1) + reach) + 2, h)
-        length = np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2)
+        length = np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2) * np.float32(80) / np.float32(h)  # of the cloth: the same pattern at any size
         f = flat[p]
         base = ZERO
         if owner[p] >= 0:
@@ -222,6 +222,7 @@ def film(out, textures, shot, views, rows, colours, cloth, flat, facing, owner, 
                 for x in range(w):
                     for c in range(channels):
                         image[y, x, c] += (before[y, x, c] - image[y, x, c]) * lag[s]
-        before[:] = image
+        if lag[s] > ZERO:
+            before[:] = image
         hold = skip if i > 0 and shot[i - 1] == s else ZERO
         expose(image, out[i], out[max(i - 1, 0)], gains[i], lifts[i], curves[s], noise[s], hold, seed + i)
