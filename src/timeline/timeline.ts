@@ -164,6 +164,7 @@ export class Timeline {
 
   async #recordedReach(timeMs: number, signal: AbortSignal): Promise<void> {
     const recorded = this.#feeds.filter((feed) => feed.source.recorded);
+    for (const feed of recorded) feed.readTo(timeMs);
     await Promise.all(recorded.map((feed) => feed.reaches(timeMs, signal)));
   }
 

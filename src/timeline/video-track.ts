@@ -23,13 +23,14 @@ export class VideoTrack {
   }
 
   write(frame: VideoFrame): void {
-    // Stamps are decimal fractions of a second: one that means the boundary must not fall short of it by rounding.
+    // A stamp that means the boundary but falls short of it by a rounding is set on it.
     const part = Math.floor(frame.captureMs / this.#partMs + 1e-9);
+    const captureMs = Math.max(frame.captureMs, part * this.#partMs);
     if (part < this.#takenToPart) {
       this.dropped++;
       return;
     }
-    this.#frames.set(part, frame);
+    this.#frames.set(part, { ...frame, captureMs });
     if (this.#frames.size > this.#capacity) {
       this.#frames.delete(this.#frames.keys().next().value!);
       this.dropped++;
