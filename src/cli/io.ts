@@ -1,8 +1,13 @@
 import { RuntimeError } from "../core/errors.ts";
 import type { Io } from "./command.ts";
 
+export interface ProcessIo extends Io {
+  /** Waits until everything is written; the fault that kept something from it, or null. */
+  settle(): Promise<RuntimeError | null>;
+}
+
 /** The process's own streams. A closed pipe (`microturn ... | head`) ends the session; a full disk is an error. */
-export function processIo(): Io & { readonly failure: RuntimeError | null } {
+export function processIo(): ProcessIo {
   const abort = new AbortController();
   let failure: RuntimeError | null = null;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -14,7 +19,7 @@ export function processIo(): Io & { readonly failure: RuntimeError | null } {
   });
   return {
     out(text) {
-      process.stdout.write(text);
+      if (!process.stdout.destroyed) process.stdout.write(text);
     },
     err(text) {
       process.stderr.write(text);
@@ -24,7 +29,10 @@ export function processIo(): Io & { readonly failure: RuntimeError | null } {
       return process.stdout.columns ?? 80;
     },
     signal: abort.signal,
-    get failure() {
+    async settle() {
+      if (!process.stdout.destroyed) await new Promise((resolve) => process.stdout.write("", resolve));
+      // The stream tells of an error one turn after it called back.
+      await new Promise(setImmediate);
       return failure;
     },
   };

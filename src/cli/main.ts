@@ -3,4 +3,5 @@ import { main, report } from "./program.ts";
 
 const io = processIo();
 const status = await main(process.argv.slice(2), io);
-process.exitCode = io.failure === null ? status : report(io.failure, io);
+const unwritten = await io.settle();
+process.exitCode = unwritten === null ? status : report(unwritten, io);
