@@ -12,8 +12,10 @@ import shutil
 
 import numpy as np
 import torch
+from features import dmel_levels, video_features
 from model import Native, load_config
 from safetensors.numpy import save_file
+from scenarios import video_sample
 from train import CONFIG, TOKENIZER, Maker, collate
 
 
@@ -50,18 +52,13 @@ def write_fixture(folder: str) -> None:
     maker, rng = Maker(None, 3), np.random.default_rng(5)
     frames = (rng.random((40, 8, 8)).repeat(10, 1).repeat(10, 2) * 255).astype(np.uint8)
     scene = {"frames": frames, "rep_end_s": [1.0, 2.2, 3.1], "family": "squat", "active": np.ones(40, np.float32), "phase": np.zeros(40, np.float32), "period_s": np.ones(40, np.float32), "pose": np.zeros((40, 22), np.float32)}
-    from features import dmel_levels
-    from scenarios import video_sample
-
     pcm = (rng.standard_normal(16000 * 4) * np.linspace(0.001, 0.3, 16000 * 4)).astype(np.float32)
     sample = video_sample(maker.codec, random.Random(11), scene, dmel_levels(pcm))
     batch = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in collate([sample]).items()}
     with torch.no_grad():
-        model.double()
-        hidden = model({k: v for k, v in batch.items()})
-        logits = model.logits(hidden)[0].float().numpy()
+        logits = model.logits(model(batch))[0].numpy()
     save_file({"kind": np.array(sample.kind, np.int32), "ident": np.array(sample.ident, np.int32), "pos": np.array(sample.pos, np.int32),
-               "levels": sample.levels, "luma": frames, "pcm": pcm, "features": np.zeros(0, np.int8), "logits": logits}, os.path.join(folder, "sequence.safetensors"))
+               "levels": sample.levels, "luma": frames, "pcm": pcm, "features": video_features(frames), "logits": logits}, os.path.join(folder, "sequence.safetensors"))
 
 
 if __name__ == "__main__":

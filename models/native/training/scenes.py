@@ -122,7 +122,7 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
             shown = shown[:, [HEAD, *range(ANKLE - 2)]]
         focus = np.concatenate([shown.reshape(-1, 3), shown[:, HEAD] + [0, 0, 0.08]])
         if low and plan.present.min() < 0.5 and (showpiece or rng.random() < 0.35):  # leave room for the standing figure too
-            focus = np.concatenate([focus, [[0.0, 0.0, 1.0]]])
+            focus = np.concatenate([focus, np.tile([[0.0, 0.0, 1.0]], (len(focus) // 10, 1))])
     shots = 2 if not showpiece and rng.random() < 0.05 else 1
     view = (rng.uniform(0.5, 1.1) * rng.choice([-1, 1]), np.deg2rad(14), 3.2, 0.82) if showpiece else None
     cameras = [draw_camera(rng, focus, low, size[1] / size[0] if showpiece else 1.0, view) for _ in range(shots)]
@@ -169,7 +169,7 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
     effects = draw_effects(rng, n, shots, size[0], showpiece)
     dim = float(np.mean([t.mean() for t in textures])) * float(effects["gain"].mean())
     if dim < 45 and rng.random() < 0.85:  # cameras set their exposure, so really dark films are rare
-        effects["gain"] *= rng.uniform(1.0, 2.0) * 45 / max(dim, 12)
+        effects["gain"] *= min(rng.uniform(1.0, 2.0) * 45 / max(dim, 12), 2.3)
     shake = camera_shake(rng, n, fps) if not showpiece else np.broadcast_to(np.eye(3)[:2], (n, 2, 3)).copy()
     contrast = np.full(shots, rng.uniform(0.15, 0.75), np.float32)
     shade = np.full(shots, rng.choice([0.0, 0.2, 0.45, 0.65], p=[0.15, 0.3, 0.35, 0.2]), np.float32)

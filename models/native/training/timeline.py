@@ -60,7 +60,10 @@ def draw_timeline(rng, n, fps, motion, reps=None, lead_s=None, period_s=None):
     fatigue = rng.uniform(-0.01, 0.05)
     ways = (0, 0) if motion.ballistic else tuple(rng.integers(0, 3, 2))
 
-    if reps is None:
+    planned = reps is not None
+    if planned:
+        spread, fatigue = 0.08, 0.01
+    else:
         fits = max(1, int(seconds / period) + 1)
         reps = 0 if rng.random() < 0.04 else int(rng.integers(1, min(fits, 14) + 1)) if rng.random() < 0.55 else fits
     start = rng.uniform(-0.95, 0.0) * period if rng.random() < 0.3 else rng.uniform(0.2, max(0.5, min(6.0, 0.45 * seconds)))
@@ -77,7 +80,7 @@ def draw_timeline(rng, n, fps, motion, reps=None, lead_s=None, period_s=None):
         depth = 1.0 if rng.random() < 0.7 else rng.uniform(0.75, 1.05)
         halves = 2 if motion.pairs else 1
         rep_start = clock
-        pause = rest if rng.random() < 0.85 else rest + rng.uniform(0.0, 0.8)
+        pause = rest if planned or rng.random() < 0.85 else rest + rng.uniform(0.0, 0.8)
         for _ in range(halves):
             span = length / halves
             moving = span / (1 + hold + rest)
@@ -101,7 +104,7 @@ def draw_timeline(rng, n, fps, motion, reps=None, lead_s=None, period_s=None):
         active[around] = 1.0
         if 0 < end < seconds and far > 0.0:
             ends.append(float(end))
-        if rng.random() < 0.03 and k + 1 < reps:  # a breather between repetitions
+        if not planned and rng.random() < 0.03 and k + 1 < reps:  # a breather between repetitions
             gap = rng.uniform(1.2, 5.0)
             rests.append((clock, clock + gap))
             clock += gap

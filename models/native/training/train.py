@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 from features import dmel_levels, patches, video_features
@@ -105,7 +106,7 @@ class Maker:
         seconds = self.rng.choice([8, 12])
         out = []
         for _ in range(size):
-            levels, speech = self.levels(seconds, ["silence", "speech", "noise", "music", "cough", "mixed"], [0.5, 5, 1.5, 1.5, 1.2, 1.5])
+            levels, speech = self.levels(seconds, ["silence", "speech", "noise", "music", "cough", "mixed"], [0.4, 5, 1.5, 2.0, 2.2, 1.5])
             out.append(audio_sample(self.codec, self.rng, levels, speech))
         return collate(out)
 
@@ -188,54 +189,58 @@ class Muon(torch.optim.Optimizer):
                 p.add_(x, alpha=-group["lr"] * max(1, g.shape[0] / g.shape[1]) ** 0.5)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--bank")
-    parser.add_argument("--minutes", type=float, default=90)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--init", help="checkpoint to go on from")
-    parser.add_argument("--video", type=int, default=8, help="samples per step")
-    parser.add_argument("--text", type=int, default=10)
-    parser.add_argument("--audio", type=int, default=6)
-    parser.add_argument("--lr", type=float, default=0.02)
-    parser.add_argument("--speak-weight", type=float, default=2.0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1)
-    args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
-    torch.set_num_threads(args.threads)
+def average_gradients(params: list[torch.Tensor], ranks: int) -> None:
+    """Sums the gradients of all processes into each, divided by their number; one message for the whole network."""
+    for p in params:
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
+    flat = torch.cat([p.grad.reshape(-1) for p in params])
+    dist.all_reduce(flat)
+    flat /= ranks
+    at = 0
+    for p in params:
+        p.grad.copy_(flat[at : at + p.numel()].view_as(p))
+        at += p.numel()
+
+
+def train(rank: int, args) -> None:
+    """One of --ranks processes: each learns from batches of its own with one thread, and all keep the same weights."""
+    torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    config = load_config(CONFIG)
-    model = Native(config)
+    dist.init_process_group("gloo", init_method="file://" + os.path.abspath(os.path.join(args.out, "ranks")), rank=rank, world_size=args.ranks)
+    model = Native(load_config(CONFIG))
     if args.init:
         model.load_state_dict(torch.load(args.init)["model"])
     matrices = [p for layer in model.layers for p in layer.parameters() if p.ndim == 2] + list(model.folds)
+    ids = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in ids]
     if args.video:
         model.see = torch.compile(model.see, dynamic=False)  # twice as fast: the norms and activations fuse
-    ids = {id(p) for p in matrices}
-    muon = Muon(matrices, lr=args.lr, weight_decay=0.01)
-    adam = torch.optim.AdamW([p for p in model.parameters() if id(p) not in ids], lr=args.lr * 0.15, betas=(0.9, 0.98), weight_decay=0.0)
+    optimisers = [(Muon(matrices, lr=args.lr, weight_decay=0.01), args.lr),
+                  (torch.optim.AdamW(others, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0), args.lr * 0.15)]
     queue, stop = mp.Queue(4), mp.Event()
-    workers = [mp.Process(target=work, args=(queue, stop, args, args.seed * 1000 + i), daemon=True) for i in range(args.workers)]
-    for w in workers:
-        w.start()
-    began, step, seen = time.time(), 0, {}
-    log = open(os.path.join(args.out, "log.jsonl"), "a")
-    saved = time.time()
+    worker = mp.Process(target=work, args=(queue, stop, args, args.seed * 1000 + rank), daemon=True)
+    worker.start()
+    step, seen = 0, {}
+    log = open(os.path.join(args.out, f"log{rank}.jsonl"), "a")
+
+    def save():
+        if rank == 0:
+            torch.save({"model": model.state_dict(), "step": step, "args": vars(args)}, os.path.join(args.out, "part.pt"))
+            os.replace(os.path.join(args.out, "part.pt"), os.path.join(args.out, "last.pt"))
+
     while True:
-        progress = (time.time() - began) / 60 / args.minutes
-        if progress >= 1:
-            break
         waited = time.time()
         batches = queue.get()
         waited = time.time() - waited
         if step == 0:
-            began = time.time()
+            began = saved = time.time()
+        clock = torch.tensor([time.time() - began])
+        dist.broadcast(clock, 0)  # all must follow the same schedule
+        progress = float(clock) / 60 / args.minutes
+        if progress >= 1:
+            break
         scale = min(1, (step + 1) / 60) * min(1, max(0.0, 1 - progress) / (1 - HOLD))
-        for opt, base in ((muon, args.lr), (adam, args.lr * 0.15)):
-            for group in opt.param_groups:
-                group["lr"] = base * scale
         for p in model.parameters():
             p.grad = None
         for name, batch in batches.items():
@@ -243,28 +248,44 @@ def main():
             total = SHARE[name] * sum(AUX[k] * v for k, v in parts.items() if k in AUX)
             total.backward()
             for k, v in parts.items():
-                seen.setdefault(f"{name}.{k}", []).append(v.detach())
-        for p in model.parameters():
-            if p.grad is None:
-                p.grad = torch.zeros_like(p)
-        torch.nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], 1.0)
-        muon.step()
-        adam.step()
+                seen.setdefault(f"{name}.{k}", []).append(float(v.detach()))
+        average_gradients(list(model.parameters()), args.ranks)
+        torch.nn.utils.clip_grad_norm_(others, 1.0)
+        for optimiser, lr in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = lr * scale
+            optimiser.step()
         step += 1
         seen.setdefault("wait", []).append(waited)
         if step % 20 == 0:
             line = {"step": step, "minutes": round((time.time() - began) / 60, 2), **{k: round(float(np.mean(v)), 4) for k, v in seen.items()}}
-            print(json.dumps(line), flush=True)
             log.write(json.dumps(line) + "\n")
             log.flush()
             seen = {}
-        if time.time() - saved > 240:
+        if time.time() - saved > 180:
             saved = time.time()
-            torch.save({"model": model.state_dict(), "step": step, "args": vars(args)}, os.path.join(args.out, "last.pt"))
-    torch.save({"model": model.state_dict(), "step": step, "args": vars(args)}, os.path.join(args.out, "last.pt"))
+            save()
+    save()
     stop.set()
-    for w in workers:
-        w.kill()
+    worker.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--bank", help="folder of sounds.py build; without it nothing is heard")
+    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--init", help="checkpoint to go on from")
+    parser.add_argument("--video", type=int, default=4, help="samples per step and process")
+    parser.add_argument("--text", type=int, default=4)
+    parser.add_argument("--audio", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=0.02)
+    parser.add_argument("--speak-weight", type=float, default=2.0)
+    parser.add_argument("--ranks", type=int, default=2, help="processes; each keeps about one core and a half busy")
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    mp.spawn(train, (args,), args.ranks)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ EXERCISES = {
     "bicep curl": ["bicep curls", "biceps curls", "curls", "dumbbell curls"],
     "shoulder press": ["shoulder presses", "overhead presses", "presses"],
     "lateral raise": ["lateral raises", "side raises", "raises"],
-    "high knees": ["high knees", "knee raises", "knee lifts"],
+    "knee raise": ["high knees", "knee raises", "knee lifts"],
 }
 ANY = ["reps", "repetitions", "reps", "movements", "exercises", "moves"]
 
@@ -79,7 +79,7 @@ STORIES = {
     "bicep curl": "stand tall with a weight in each hand and your elbows close to your body. bend your elbows and lift the weights to your shoulders without swinging. squeeze for a moment at the top. then lower the weights slowly until your arms are long.",
     "shoulder press": "hold the weights at your shoulders with your palms forward. make your belly tight and press the weights up until your arms are straight over your head. do not lean back. then lower them slowly to your shoulders and breathe in.",
     "lateral raise": "hold the weights at your sides with your elbows a little bent. lift your arms out to the side until your hands are as high as your shoulders. keep your neck long and your shoulders down. then lower the weights slowly without dropping them.",
-    "high knees": "stand tall and run on the spot. lift one knee as high as your hips, then the other, and let your arms swing with your legs. stay light on your toes. keep your chest up and breathe in a steady beat.",
+    "knee raise": "stand tall and run on the spot. lift one knee as high as your hips, then the other, and let your arms swing with your legs. stay light on your toes. keep your chest up and breathe in a steady beat.",
 }
 
 PHRASES = [
