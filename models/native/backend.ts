@@ -33,7 +33,8 @@ export interface NativeBackend {
    * output. One call at a time.
    *
    * @returns The tokens of the last block's output, the closing `<next>` included; without it when the cap closed it.
-   * @throws RuntimeError "shape-mismatch" for a block of other lengths, "gpu-device-lost" when the device is gone.
+   * @throws RuntimeError "shape-mismatch" for a block of other lengths; "gpu-device-lost" only when a device was lost
+   *   and the backend could neither bring it back nor replay its last window.
    */
   step(blocks: readonly InputBlock[]): Promise<readonly number[]>;
   /** Empties the memory. */

@@ -34,3 +34,24 @@ export function rawSafetensorsFile(header: string, parts: readonly Uint8Array[])
   new DataView(size.buffer).setBigUint64(0, BigInt(head.byteLength), true);
   return Buffer.concat([size, head, ...parts]);
 }
+
+/** A tensor of a fixture: the product's reader takes fewer types and trusts nothing; a fixture is ours. */
+export type FixtureArray = Float32Array | Int32Array | Uint8Array | Int8Array;
+
+export function readFixture(file: Uint8Array): Map<string, { shape: number[]; data: FixtureArray }> {
+  const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> =
+    JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + headerBytes)));
+  const arrays = new Map<string, { shape: number[]; data: FixtureArray }>();
+  for (const [name, { dtype, shape, data_offsets }] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    const dataStart = 8 + headerBytes;
+    const { buffer } = Uint8Array.from(
+      file.subarray(dataStart + data_offsets[0], dataStart + data_offsets[1]),
+    );
+    const kinds = { F32: Float32Array, I32: Int32Array, U8: Uint8Array, I8: Int8Array };
+    if (!Object.hasOwn(kinds, dtype)) throw new Error(`fixture tensor ${name} is of type ${dtype}`);
+    arrays.set(name, { shape, data: new kinds[dtype as keyof typeof kinds](buffer) });
+  }
+  return arrays;
+}
