@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { containsWords, scoreScenario, summarizeScenarios } from "../../../src/cli/eval/scenario.ts";
+
+test("containsWords compares whole words, whatever the case and the punctuation", () => {
+  expect(containsWords(" Breathe.", "breathe")).toBe(true);
+  expect(containsWords("you did 13", "3")).toBe(false);
+  expect(containsWords("you did 3, well done", "3")).toBe(true);
+  expect(containsWords("1 minute 12 seconds", "12 seconds")).toBe(true);
+  expect(containsWords("", "3")).toBe(false);
+});
+
+const nothing = { reps: [], due: [], answers: [], speech: [] };
+
+describe("scoreScenario", () => {
+  test("timed speech counts within 0.4 s, each phrase once", () => {
+    const due = [4, 8, 12].map((timeS) => ({ timeS, text: "breathe" }));
+    const spoken = [3.7, 8.5, 12.3].map((timeS) => ({ timeS, text: " breathe" }));
+    expect(scoreScenario({ ...nothing, due }, spoken)).toMatchObject({ due: 3, dueRight: 2 });
+    const near = [4, 4.1].map((timeS) => ({ timeS, text: "breathe" }));
+    expect(scoreScenario({ ...nothing, due: near }, [{ timeS: 4, text: "breathe" }])).toMatchObject({
+      dueRight: 1,
+    });
+  });
+
+  test("an answer is not taken for a count", () => {
+    const truth = {
+      ...nothing,
+      reps: [
+        { timeS: 2, count: 1 },
+        { timeS: 4, count: 2 },
+      ],
+      answers: [{ askedS: 6, text: "2", byS: 8 }],
+    };
+    const spoken = [
+      { timeS: 2.3, text: " 1" },
+      { timeS: 4.3, text: " 2" },
+      { timeS: 6.8, text: " 2" },
+    ];
+    expect(scoreScenario(truth, spoken)).toMatchObject({ answersRight: 1, reps: { said: 2, exact: true } });
+    // Without the count at 4.3 the answer must not stand in for it.
+    expect(scoreScenario(truth, [spoken[0]!, spoken[2]!])).toMatchObject({
+      answersRight: 1,
+      reps: { said: 1, exact: false, within1: true },
+    });
+  });
+
+  test("an answer that is late or wrong is not right", () => {
+    const answers = [{ askedS: 6, text: "12 seconds", byS: 8 }];
+    expect(scoreScenario({ ...nothing, answers }, [{ timeS: 8.1, text: "12 seconds" }]).answersRight).toBe(0);
+    expect(scoreScenario({ ...nothing, answers }, [{ timeS: 7, text: "13 seconds" }]).answersRight).toBe(0);
+    expect(scoreScenario({ ...nothing, answers }, [{ timeS: 5.9, text: "12 seconds" }]).answersRight).toBe(0);
+  });
+});
+
+test("summarizeScenarios pools what is due and averages over the scenes that count", () => {
+  const score = { reps: null, due: 0, dueRight: 0, answers: 0, answersRight: 0 };
+  const counted = (said: number) => ({ said, truth: 4, exact: said === 4, within1: Math.abs(said - 4) <= 1 });
+  const summary = summarizeScenarios([
+    { ...score, reps: counted(4), due: 10, dueRight: 10 },
+    { ...score, reps: counted(3), due: 30, dueRight: 29 },
+    { ...score, answers: 4, answersRight: 3 },
+  ]);
+  expect(summary).toEqual({
+    scenes: 3,
+    countingScenes: 2,
+    within1: 1,
+    exact: 0.5,
+    due: 40,
+    dueRight: 39 / 40,
+    answers: 4,
+    answersRight: 0.75,
+  });
+});
