@@ -1,0 +1,235 @@
+import { ROW_KIND, type Row, type Turn } from "../../../kernels/step.ts";
+import { RuntimeError } from "../../../src/core/errors.ts";
+import { stderrLog } from "../../../src/core/log.ts";
+import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
+import { Readback } from "../../../src/gpu/readback.ts";
+import type { BackendOptions, InputBlock, NativeBackend } from "../backend.ts";
+import { pcmLength, SAID_SLOT, SLOTS_PER_TURN, videoLength } from "../config.ts";
+import { checkBlock, type PlannedToken, planInput, planSaid, type TokenCounts } from "../sequence.ts";
+import { History } from "./history.ts";
+import { Network } from "./network.ts";
+import { uploadWeights } from "./weights.ts";
+
+/** A device with the network built on it. Replaced as a whole when the device is lost. */
+interface Engine {
+  gpu: Gpu;
+  network: Network;
+  readback: Readback;
+}
+
+/**
+ * The network on a GPU, in the calling thread: one command buffer and one read-back per micro-turn. While a read-back is
+ * pending the binding polls the event loop, so a program uses `createGpuBackend`, which runs this in a worker.
+ */
+export class GpuSession implements NativeBackend {
+  readonly kind = "gpu";
+  readonly #options: BackendOptions;
+  readonly #gpuOptions: GpuOptions;
+  readonly #counts: TokenCounts = { told: 0, said: 0 };
+  readonly #history: History;
+  #engine: Engine;
+
+  private constructor(options: BackendOptions, gpuOptions: GpuOptions, engine: Engine) {
+    this.#options = options;
+    this.#gpuOptions = gpuOptions;
+    this.#history = new History(options.checkpoint.config);
+    this.#engine = engine;
+  }
+
+  /**
+   * Opens a device, builds everything on it and runs a first micro-turn that is forgotten again.
+   *
+   * @throws RuntimeError "gpu-unavailable", "gpu-compile" or "gpu-out-of-memory".
+   */
+  static async create(options: BackendOptions, gpuOptions: GpuOptions = {}): Promise<GpuSession> {
+    const session = new GpuSession(options, gpuOptions, await buildEngine(options, gpuOptions));
+    await session.#warmUp();
+    return session;
+  }
+
+  get adapter(): string {
+    return this.#engine.gpu.adapter.name;
+  }
+
+  /** The device at hand: another one after a loss. For tests and measurements. */
+  get gpu(): Gpu {
+    return this.#engine.gpu;
+  }
+
+  get network(): Network {
+    return this.#engine.network;
+  }
+
+  async step(blocks: readonly InputBlock[]): Promise<readonly number[]> {
+    const { config } = this.#options.checkpoint;
+    for (const block of blocks) checkBlock(config, block);
+    const last = blocks.at(-1);
+    if (!last) return [];
+    try {
+      return await this.#run(blocks);
+    } catch (error) {
+      if (!isLoss(error)) throw error;
+      await this.#rebuild(error);
+      return this.#run(blocks);
+    }
+  }
+
+  async reset(): Promise<void> {
+    this.#counts.told = 0;
+    this.#counts.said = 0;
+    this.#history.clear();
+    this.#engine.network.reset();
+  }
+
+  async close(): Promise<void> {
+    this.#engine.gpu.close();
+  }
+
+  /** Takes in `blocks` and speaks for the last. Nothing of the session is changed on the host unless it succeeds. */
+  async #run(blocks: readonly InputBlock[]): Promise<readonly number[]> {
+    const before = { ...this.#counts };
+    try {
+      for (const block of blocks.slice(0, -1)) this.#listen(block);
+      const last = blocks.at(-1)!;
+      const tokens = await this.#speak(last);
+      for (const block of blocks.slice(0, -1)) this.#history.add(block, []);
+      this.#history.add(last, tokens.slice(0, -1));
+      return tokens;
+    } catch (error) {
+      Object.assign(this.#counts, before);
+      throw error;
+    }
+  }
+
+  /** Reads a block in without an answer. */
+  #listen(block: InputBlock): void {
+    this.#submit(this.#planBlock(block), block, false);
+    this.#counts.told += block.told.length;
+  }
+
+  /** Reads a block in and answers: the output block, its closing token included. */
+  async #speak(block: InputBlock): Promise<readonly number[]> {
+    const ticket = this.#submit(this.#planBlock(block), block, true);
+    this.#counts.told += block.told.length;
+    const words = new Uint32Array(await ticket!.read());
+    const tokens = [...words.subarray(1, 1 + words[0]!)];
+    // The token that closes a block is not fed back.
+    this.#counts.said += tokens.length - 1;
+    return tokens;
+  }
+
+  #planBlock(block: InputBlock): Row[] {
+    const planned = planInput(this.#options.checkpoint.config, this.#counts, block);
+    return planned.map((token) => toRow(token, block.turn));
+  }
+
+  /** One write, one command buffer. Returns the ticket of the output block if the model is to speak. */
+  #submit(rows: readonly Row[], block: InputBlock, speaks: boolean) {
+    const { gpu, network, readback } = this.#engine;
+    const { limits } = this.#options.checkpoint.config;
+    const { state } = network;
+    gpu.throwIfFailed();
+    state.input.write({ rows, turn: this.#turn(block.turn), pcm: block.pcm, video: block.video });
+    const encoder = gpu.device.createCommandEncoder({ label: `micro-turn ${block.turn}` });
+    encoder.clearBuffer(state.block.buffer, 0, 4);
+    const pass = encoder.beginComputePass();
+    const run = { rows: rows.length, hears: block.pcm !== null, sees: block.video !== null, speaks };
+    network.recordInput(pass, run);
+    const decodeSteps = speaks ? limits.outputTokensPerMicroTurn - 1 : 0;
+    for (let i = 0; i < decodeSteps; i++) network.recordDecodeStep(pass);
+    pass.end();
+    const ticket = speaks ? readback.record(encoder) : null;
+    gpu.device.queue.submit([encoder.finish()]);
+    return ticket;
+  }
+
+  #turn(turn: number): Turn {
+    const { sampling, checkpoint } = this.#options;
+    const { limits, tokens } = checkpoint.config;
+    const { layout } = this.#engine.network.state;
+    return {
+      ...sampling,
+      saidPosition: SLOTS_PER_TURN * turn + SAID_SLOT,
+      saidCount: this.#counts.said,
+      saidStart: layout.saidStart,
+      saidCapacity: layout.saidTokens,
+      maxTokens: limits.outputTokensPerMicroTurn,
+      nextToken: tokens.next,
+    };
+  }
+
+  /** The first run compiles what a driver compiles late; everything is heard, seen and read in it. */
+  async #warmUp(): Promise<void> {
+    const { config } = this.#options.checkpoint;
+    const told = new Array<number>(config.limits.textTokensPerMicroTurn).fill(config.tokens.typed);
+    const pcm = new Float32Array(pcmLength(config));
+    const video = new Int8Array(videoLength(config));
+    await this.#speak({ turn: 0, pcm, video, told });
+    await this.#speak({ turn: 1, pcm: null, video: null, told: [] });
+    await this.reset();
+  }
+
+  /** Builds everything again on a new device and reads the session's last window in. */
+  async #rebuild(loss: RuntimeError): Promise<void> {
+    const startMs = performance.now();
+    this.#engine.gpu.close();
+    try {
+      this.#engine = await buildEngine(this.#options, this.#gpuOptions);
+      await this.#replay();
+    } catch (cause) {
+      throw new RuntimeError("gpu-device-lost", {
+        part: "gpu backend",
+        problem: `${loss.message}; it could not be rebuilt: ${cause instanceof Error ? cause.message : String(cause)}`,
+        remedy: "Run with --backend cpu",
+        cause,
+      });
+    }
+    const tookMs = Math.round(performance.now() - startMs);
+    const nTurns = this.#history.turns.length;
+    const message = `the device was lost; rebuilt in ${tookMs} ms with the last ${nTurns} micro-turns`;
+    stderrLog.write("warning", "gpu backend", message);
+  }
+
+  async #replay(): Promise<void> {
+    const { config } = this.#options.checkpoint;
+    const { told, said } = this.#counts;
+    const past = this.#history.turns;
+    // The rings are filled so that they end where the session's counts stand.
+    this.#counts.told = told - past.reduce((n, { block }) => n + block.told.length, 0);
+    this.#counts.said = said - past.reduce((n, turn) => n + turn.said.length, 0);
+    for (const { block, said: tokens } of past) {
+      this.#listen(block);
+      if (tokens.length === 0) continue;
+      const rows = tokens.map((id, i) => {
+        const row = toRow(planSaid(config, this.#counts, block.turn, i, id), block.turn);
+        this.#counts.said++;
+        return row;
+      });
+      this.#submit(rows, { turn: block.turn, pcm: null, video: null, told: [] }, false);
+    }
+    await this.#engine.gpu.device.queue.onSubmittedWorkDone();
+    this.#engine.gpu.throwIfFailed();
+  }
+}
+
+async function buildEngine(options: BackendOptions, gpuOptions: GpuOptions): Promise<Engine> {
+  const { checkpoint, weights } = options;
+  const gpu = await openGpu(gpuOptions);
+  try {
+    const network = await Network.create(gpu, checkpoint.config, uploadWeights(gpu, checkpoint, weights));
+    const readback = new Readback(gpu, network.state.block);
+    await gpu.settle();
+    return { gpu, network, readback };
+  } catch (error) {
+    gpu.close();
+    throw error;
+  }
+}
+
+function toRow({ kind, value, position, cacheSlot }: PlannedToken, turn: number): Row {
+  return { position, cacheSlot, kind: ROW_KIND[kind], index: kind === "clock" ? turn : value };
+}
+
+function isLoss(error: unknown): error is RuntimeError {
+  return error instanceof RuntimeError && error.code === "gpu-device-lost";
+}
