@@ -37,8 +37,8 @@ export interface GivingWayScore {
 
 /** A shorter silence is a pause between two phrases, seconds. */
 const SILENCE_S = 1;
-/** Onsets are labelled to about a tenth of a second: speech that ends this much before one has not ended too early. */
-const ONSET_TOLERANCE_S = 0.1;
+/** An onset may fall between two words: speech whose last word ended this much before it has not ended too early. */
+const ONSET_TOLERANCE_S = 0.5;
 /** Speech that ends this much before its undisturbed end has come to its own end, seconds. */
 const END_TOLERANCE_S = 0.5;
 
@@ -66,7 +66,7 @@ export function scoreGivingWay(trial: GivingWayTrial, windowS: number): GivingWa
     return { outcome: brokenOff ? "false" : "not speaking", delayS: null };
   }
   if (!brokenOff) return { outcome: "missed", delayS: null };
-  const delayS = talk.endS - onsetS;
+  const delayS = Math.max(0, talk.endS - onsetS);
   return { outcome: delayS <= windowS ? "right" : "late", delayS };
 }
 

@@ -29,29 +29,40 @@ export function containsWords(text: string, wanted: string): boolean {
 }
 
 /**
- * Scores what was said in one scene. Every spoken phrase counts once: as an answer, as timed speech, or as a count.
+ * Scores what was said in one scene. A phrase answers one question and is timed speech once; what answers a question is
+ * no count, but a count may come in one phrase with timed speech.
  *
  * @param spoken in order of time.
  */
 export function scoreScenario(truth: Scene["truth"], spoken: readonly SpokenText[]): ScenarioScore {
-  const left = new Set(spoken);
-  const take = (fits: (phrase: SpokenText) => boolean): boolean => {
-    const found = [...left].find(fits);
-    if (found !== undefined) left.delete(found);
-    return found !== undefined;
-  };
-  const answersRight = truth.answers.filter(({ askedS, byS, text }) =>
-    take((phrase) => phrase.timeS >= askedS && phrase.timeS <= byS && containsWords(phrase.text, text)),
-  ).length;
-  const dueRight = truth.due.filter(({ timeS, text }) =>
-    take((phrase) => Math.abs(phrase.timeS - timeS) <= DUE_WINDOW_S && containsWords(phrase.text, text)),
-  ).length;
+  const answers = new Set<SpokenText>();
+  for (const { askedS, byS, text } of truth.answers) {
+    const answer = spoken.find(
+      (phrase) =>
+        !answers.has(phrase) &&
+        phrase.timeS >= askedS &&
+        phrase.timeS <= byS &&
+        containsWords(phrase.text, text),
+    );
+    if (answer !== undefined) answers.add(answer);
+  }
+  const onTime = new Set<SpokenText>();
+  for (const { timeS, text } of truth.due) {
+    const phrase = spoken.find(
+      (candidate) =>
+        !onTime.has(candidate) &&
+        Math.abs(candidate.timeS - timeS) <= DUE_WINDOW_S &&
+        containsWords(candidate.text, text),
+    );
+    if (phrase !== undefined) onTime.add(phrase);
+  }
+  const others = spoken.filter((phrase) => !answers.has(phrase));
   return {
-    reps: truth.reps.length > 0 ? scoreReps(truth.reps, [...left]) : null,
+    reps: truth.reps.length > 0 ? scoreReps(truth.reps, others) : null,
     due: truth.due.length,
-    dueRight,
+    dueRight: onTime.size,
     answers: truth.answers.length,
-    answersRight,
+    answersRight: answers.size,
   };
 }
 

@@ -27,16 +27,18 @@ const CHARACTER_WIDTH = 6.6;
 
 /** Top and height of each lane, px. */
 const LANES = {
-  typed: { top: 8, height: 20 },
-  person: { top: 34, height: 22 },
-  sees: { top: 62, height: 28 },
-  hears: { top: 96, height: 28 },
-  says: { top: 130, height: 24 },
-  events: { top: 158, height: 18 },
-  step: { top: 182, height: 36 },
-  ruler: { top: 222, height: 16 },
+  typed: { top: 6, height: 36 },
+  person: { top: 46, height: 22 },
+  sees: { top: 72, height: 28 },
+  hears: { top: 106, height: 28 },
+  says: { top: 142, height: 40 },
+  events: { top: 186, height: 18 },
+  step: { top: 210, height: 36 },
+  ruler: { top: 250, height: 16 },
 } as const;
-const STAVE_HEIGHT = 246;
+const STAVE_HEIGHT = 274;
+/** Height of a pill of spoken words; longer words stand below it. */
+const PILL = 22;
 
 /** The session cut into staves, each an SVG of its own. */
 export function drawStaves(data: TimelineData): string {
@@ -80,7 +82,7 @@ function drawLabels(hasTruth: boolean): string {
   return Object.entries(LANES)
     .filter(([name]) => name !== "ruler" && (hasTruth || name !== "person"))
     .map(([name, { top, height }]) =>
-      label(name, { x: LABELS - 12, y: top + height / 2 + 4, class: "lane-name" }),
+      label(name, { x: LABELS - 12, y: top + Math.min(height, 28) / 2 + 4, class: "lane-name" }),
     )
     .join("");
 }
@@ -97,26 +99,44 @@ function drawRuler(stave: Stave): string {
   return parts.join("");
 }
 
-/** Texts from left to right; one that would touch the one before it is left to its tooltip. */
+/** Gives out rows to texts from left to right, so that none touches the one before it in its row. */
+class Rows {
+  readonly #freeFrom: number[];
+
+  constructor(count: number) {
+    this.#freeFrom = new Array<number>(count).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  /** The first row that is free from `left` on, which is then taken up to `right`; null if there is none. */
+  take(left: number, right: number): number | null {
+    const row = this.#freeFrom.findIndex((freeFrom) => freeFrom <= left);
+    if (row < 0) return null;
+    this.#freeFrom[row] = right;
+    return row;
+  }
+}
+
+/** Marks with their texts, in as many rows as the lane holds; a text that has no room is left to its tooltip. */
 function drawTexts(
   marks: readonly Mark[],
   stave: Stave,
   lane: { top: number; height: number },
   style: string,
 ): string {
-  let freeFrom = 0;
+  const rows = new Rows(Math.max(1, Math.floor(lane.height / 18)));
+  const rowHeight = 18;
   return marks
     .filter(({ tMs }) => within(tMs, stave))
     .map(({ tMs, text }) => {
       const x = xOf(tMs, stave);
-      const right = x + 14 + text.length * CHARACTER_WIDTH;
-      const middle = lane.top + lane.height / 2;
-      const dot = element("circle", { cx: x, cy: middle, r: 3.5, class: style });
+      const width = 14 + text.length * CHARACTER_WIDTH;
       // A text that would leave the picture ends at its dot instead.
-      const leaves = right > STAVE_WIDTH;
+      const leaves = x + width > STAVE_WIDTH;
+      const row = leaves ? rows.take(x - width, x + 8) : rows.take(x, x + width);
+      const middle = lane.top + ((row ?? 0) + 0.5) * rowHeight;
       const place = leaves ? { x: x - 8, "text-anchor": "end" } : { x: x + 8 };
-      const words = x < freeFrom ? "" : label(text, { ...place, y: middle + 4, class: `${style} words` });
-      freeFrom = leaves ? x + 8 : right;
+      const dot = element("circle", { cx: x, cy: middle, r: 3.5, class: style });
+      const words = row === null ? "" : label(text, { ...place, y: middle + 4, class: `${style} words` });
       return element("g", {}, `${tooltip(`${clockText(tMs)} ${text}`)}${dot}${words}`);
     })
     .join("");
@@ -200,28 +220,31 @@ function drawHears(data: TimelineData, stave: Stave): string {
 
 function drawSays({ played }: TimelineData, stave: Stave): string {
   const { top, height } = LANES.says;
+  const below = new Rows(1);
   return played
     .filter(({ startMs, endMs }) => endMs > stave.startMs && startMs < stave.endMs)
     .map(({ text, startMs, endMs, whole }) => {
       const x = Math.max(LABELS, xOf(startMs, stave));
       const right = Math.min(STAVE_WIDTH, xOf(endMs, stave));
       const words = text.trim();
-      const fits = words.length * CHARACTER_WIDTH + 6 <= right - x;
+      const width = words.length * CHARACTER_WIDTH;
       const said = `${clockText(startMs)} to ${clockText(endMs)}: ${words}${whole ? "" : " (cut off)"}`;
       const box = {
         x,
         y: top,
         width: Math.max(3, right - x),
-        height,
+        height: PILL,
         rx: 5,
         class: whole ? "says" : "says cut",
       };
+      let written = "";
       // A number is wider than its sound: it stands over the edge of its pill.
-      const inside =
-        fits || words.length <= 3
-          ? label(words, { x: (x + right) / 2, y: top + height / 2 + 4.5, class: "said" })
-          : "";
-      return element("g", {}, `${tooltip(said)}${element("rect", box)}${inside}`);
+      if (width + 6 <= right - x || words.length <= 3) {
+        written = label(words, { x: (x + right) / 2, y: top + PILL / 2 + 4.5, class: "said" });
+      } else if (below.take(x, x + width + 6) !== null) {
+        written = label(words, { x, y: top + height - 4, class: "said below" });
+      }
+      return element("g", {}, `${tooltip(said)}${element("rect", box)}${written}`);
     })
     .join("");
 }

@@ -27,9 +27,9 @@ describe("a person speaks at 5.2 s", () => {
     expect(score(5.9, 1).outcome).toBe("right");
   });
 
-  test("silent just before a label is in time, well before it is false", () => {
-    expect(score(5.15).outcome).toBe("right");
-    expect(score(4.5)).toEqual({ outcome: "false", delayS: null });
+  test("silent from the word before the onset is in time, from an earlier one is false", () => {
+    expect(score(4.8)).toEqual({ outcome: "right", delayS: 0 });
+    expect(score(4.6)).toEqual({ outcome: "false", delayS: null });
   });
 
   test("goes on speaking to the end", () => {

@@ -44,6 +44,12 @@ describe("scoreScenario", () => {
     });
   });
 
+  test("a count may come in one phrase with timed speech", () => {
+    const truth = { ...nothing, reps: [{ timeS: 3.9, count: 1 }], due: [{ timeS: 4, text: "breathe" }] };
+    const score = scoreScenario(truth, [{ timeS: 4.2, text: "1 breathe" }]);
+    expect(score).toMatchObject({ dueRight: 1, reps: { said: 1, exact: true } });
+  });
+
   test("an answer that is late or wrong is not right", () => {
     const answers = [{ askedS: 6, text: "12 seconds", byS: 8 }];
     expect(scoreScenario({ ...nothing, answers }, [{ timeS: 8.1, text: "12 seconds" }]).answersRight).toBe(0);
