@@ -77,8 +77,7 @@ export class ClockedSpeaker implements Speaker {
       () => null,
       () => this.#clock.nowMs(),
     );
-    const played =
-      cutMs === null ? planned : { ...planned, whole: false, endMs: Math.max(planned.startMs, cutMs) };
+    const played = cutMs === null ? planned : cutAt(planned, cutMs);
     const heardSamples = Math.round(((played.endMs - played.startMs) / 1000) * speech.sampleRateHz);
     await before;
     if (heardSamples > 0) {
@@ -87,4 +86,9 @@ export class ClockedSpeaker implements Speaker {
     }
     return played;
   }
+}
+
+/** A phrase that had not begun is over where it was cut. */
+function cutAt(planned: Played, cutMs: number): Played {
+  return { ...planned, whole: false, startMs: Math.min(planned.startMs, cutMs), endMs: cutMs };
 }

@@ -17,7 +17,8 @@ function worst(a: Float32Array, b: Float32Array, marginSamples: number): number 
   let error = 0;
   for (let i = marginSamples; i < a.length - marginSamples; i++) {
     const difference = Math.abs(a[i]! - b[i]!);
-    error = difference <= error ? error : difference;
+    // Kept unless it is no larger, so that NaN is the worst of all.
+    if (!(difference <= error)) error = difference;
   }
   return error;
 }

@@ -6,6 +6,7 @@ import { type Clock, RealClock, VirtualClock } from "../../src/core/clock.ts";
 import type { Captured, Source } from "../../src/core/device.ts";
 import type { MicroTurnInput } from "../../src/core/micro-turn.ts";
 import { Timeline } from "../../src/timeline/timeline.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { seededRandom } from "./random.ts";
 
 const PERCEPTION = { microTurnMs: 200, audioSampleRateHz: 16_000, videoFramesPerMicroTurn: 2 };
@@ -110,7 +111,8 @@ describe("a live microphone under jitter", () => {
     for (const turn of turns) {
       const expected = ramp(32_000).slice(turn.index * 3200, (turn.index + 1) * 3200);
       if (turn.index === 2) expected.fill(0, 2880);
-      expect(turn.audio, `micro-turn ${turn.index}`).toEqual(expected);
+      const wrong = turn.audio!.findIndex((sample, i) => sample !== expected[i]);
+      expect(wrong, `micro-turn ${turn.index}`).toBe(-1);
     }
     expect(timeline.audio!.gaps).toEqual({ count: 1, totalMs: 20 });
   });
@@ -152,8 +154,8 @@ describe("a loop that is late", () => {
       [6],
       [7],
     ]);
-    const heard = batches.flat().flatMap((turn) => [...turn.audio!]);
-    expect(heard.slice(0, 24_000)).toEqual([...ramp(24_000)]);
+    const heard = Float32Array.from(batches.flat().flatMap((turn) => [...turn.audio!]));
+    expect(Buffer.from(heard.buffer, 0, 96_000).equals(Buffer.from(ramp(24_000).buffer))).toBe(true);
     expect(batches.flat().flatMap((turn) => turn.frames)).toHaveLength(15);
   });
 
@@ -178,7 +180,9 @@ describe("recordings", () => {
     const [a, b] = [virtual, real].map((clock) =>
       run(clock, new Timeline({ clock, perception: PERCEPTION, sources: recordedSources() })),
     );
-    expect((await b!).flat()).toEqual((await a!).flat());
+    // On a busy machine the loop may wake late and take one empty interval more at the end.
+    const [virtualTurns, realTurns] = [(await a!).flat(), (await b!).flat()];
+    expect(realTurns.slice(0, 8).map(fingerprint)).toEqual(virtualTurns.map(fingerprint));
     expect(real.nowMs()).toBeGreaterThanOrEqual(1600);
   });
 
