@@ -1,0 +1,103 @@
+import { describe, expect, test } from "vitest";
+import { webVtt } from "../../../src/cli/report/captions.ts";
+import { reportPage } from "../../../src/cli/report/page.ts";
+import { SessionRecord } from "../../../src/cli/report/record.ts";
+import { drawStaves } from "../../../src/cli/report/stave.ts";
+import type { SessionSummary } from "../../../src/runtime/events.ts";
+
+const summary: SessionSummary = {
+  model: "test/<model>",
+  backend: "cpu",
+  adapter: "none",
+  reason: "it is a test",
+  microTurns: 125,
+  late: 0,
+  stepMs: { p50: 7, p99: 11, p999: 12, max: 12 },
+  gaps: { count: 0, totalMs: 0 },
+  dropped: { frames: 0, events: 0, phrases: 0, intervals: 0 },
+};
+
+/** 25 s of session: two staves. */
+function record(): SessionRecord {
+  const made = new SessionRecord();
+  for (let microTurn = 0; microTurn < 125; microTurn++) {
+    made.collector.columns.push({ microTurn, motion: 3, levelDb: -60, stepMs: 20, late: false });
+  }
+  made.collector.marks.push({ lane: "typed", tMs: 1000, text: 'say "<b>" & more' });
+  made.played.push({ text: " 1", startMs: 5000, endMs: 5400, whole: true });
+  made.played.push({ text: " over the edge", startMs: 19_500, endMs: 20_500, whole: false });
+  return made;
+}
+
+describe("the report", () => {
+  const page = reportPage({ title: "a <test>", record: record(), summary, microTurnMs: 200 });
+
+  test("needs nothing from outside", () => {
+    expect(page).not.toMatch(/<(link|script|img|iframe)|(src|href)=|url\(|@import/);
+  });
+
+  test("lets no text become markup", () => {
+    expect(page).toContain("a &lt;test&gt;");
+    expect(page).toContain("test/&lt;model&gt;");
+    expect(page).toContain("say &quot;&lt;b&gt;&quot; &amp; more");
+    expect(page).not.toContain("<b>&");
+  });
+
+  test("is well formed: every tag that opens closes", () => {
+    const open: string[] = [];
+    const voids = new Set(["meta", "!doctype"]);
+    for (const [, slash, name, , selfClosed] of page.matchAll(
+      /<(\/?)([!a-z][a-z0-9]*)((?:"[^"]*"|[^">])*?)(\/?)>/g,
+    )) {
+      if (voids.has(name!) || selfClosed) continue;
+      if (slash) expect(open.pop()).toBe(name);
+      else open.push(name!);
+    }
+    expect(open).toEqual([]);
+  });
+});
+
+describe("the timeline", () => {
+  test("puts times where they belong", () => {
+    const { collector, played } = record();
+    const drawing = drawStaves({
+      microTurnMs: 200,
+      columns: collector.columns,
+      marks: collector.marks,
+      played,
+      truth: { reps: [{ timeS: 10, count: 1 }], due: [], answers: [], speech: [] },
+    });
+    expect(drawing.match(/<svg/g)).toHaveLength(2);
+    // The lanes run from 84 to 1120 px over 20 s: second 10 is in the middle, at 602; second 5 at 343.
+    expect(drawing).toMatch(/<path d="M602\.0 /);
+    expect(drawing).toMatch(/<rect x="343" [^>]*class="says"/);
+    // A phrase over the edge of a stave is drawn in both: its end to the right edge, its rest from the left one.
+    expect(drawing).toMatch(/<rect x="1094\.1" [^>]*width="25\.9"[^>]*class="says cut"/);
+    expect(drawing).toMatch(/<rect x="84" [^>]*width="25\.9"[^>]*class="says cut"/);
+    // 20 ms of 200 are a tenth of the lane's 36 px.
+    expect(drawing).toMatch(/height="3\.6" class="step"/);
+  });
+
+  test("of no session at all is an empty stave", () => {
+    const drawing = drawStaves({ microTurnMs: 200, columns: [], marks: [], played: [], truth: null });
+    expect(drawing.match(/<svg/g)).toHaveLength(1);
+  });
+});
+
+describe("captions", () => {
+  test("stand long enough to be read, but not into the next", () => {
+    const vtt = webVtt([
+      { text: " 1", startMs: 1000, endMs: 1300, whole: true },
+      { text: " 2 & <3>", startMs: 1500, endMs: 1800, whole: true },
+      { text: " and then", startMs: 3_661_000, endMs: 3_662_500, whole: false },
+    ]);
+    expect(vtt).toBe(
+      "WEBVTT\n\n00:00:01.000 --> 00:00:01.500\n1\n\n00:00:01.500 --> 00:00:02.400\n2 &amp; &lt;3&gt;\n\n" +
+        "01:01:01.000 --> 01:01:02.500\nand then —\n",
+    );
+  });
+
+  test("of silence are a valid empty file", () => {
+    expect(webVtt([])).toBe("WEBVTT\n");
+  });
+});
