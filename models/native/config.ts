@@ -41,6 +41,8 @@ const schema = z.strictObject({
     height: count(4096),
     tile: count(256),
     framesPerMicroTurn: z.literal(2),
+    /** Of the hMLP's norms. Large, so that a patch in which nothing moves stays small beside one in which something does. */
+    normEps: z.number().positive().max(1),
     folds: z
       .array(z.strictObject({ t: count(2), h: count(256), out: count(8192) }))
       .min(1)

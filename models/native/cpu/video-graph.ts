@@ -37,7 +37,7 @@ export function videoGraph(checkpoint: Checkpoint): Uint8Array {
       const norm = toF32(tensors.get(`video.fold.${i}.norm`)!).data;
       const weight = graph.constant(`video.fold.${i}.norm`, "float32", [out], norm);
       const normed = graph.node("SimplifiedLayerNormalization", [x, weight], {
-        attributes: { axis: { int: -1 }, epsilon: { float: config.normEps } },
+        attributes: { axis: { int: -1 }, epsilon: { float: config.video.normEps } },
       });
       x = graph.node("Gelu", [normed], { domain: "com.microsoft" });
     }

@@ -144,7 +144,6 @@ export class Network {
       see: await createHmlp(gpu, {
         ...config.video,
         label: "hmlp",
-        normEps: config.normEps,
         layers: weights.folds,
         video: input.video,
         out: state.tiles,

@@ -40,7 +40,7 @@ def draw_camera(rng, points, low, wide=1.0, view=None):
         rng.uniform(-np.pi, np.pi) if rng.random() < 0.5 else rng.normal(0, 0.75),
         np.deg2rad(rng.uniform(-4, 28) if not low else rng.uniform(-2, 48)),
         float(np.exp(rng.uniform(np.log(1.1 if low else 1.5), np.log(5.0)))),
-        rng.uniform(0.3, 1.0) if rng.random() < 0.85 else rng.uniform(1.0, 1.25),
+        rng.uniform(0.55, 1.0) if rng.random() < 0.75 else rng.uniform(0.3, 1.2),
     )
     away = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     position = centre + away * distance
@@ -57,7 +57,7 @@ def draw_camera(rng, points, low, wide=1.0, view=None):
     scale = 2 * share / max((high_edge - low_edge).max(), 1e-3)
     camera.stretch = camera.stretch * scale
     slack = np.maximum(0.95 - (high_edge - low_edge) * scale / 2, 0.12)
-    shift = rng.uniform(-1, 1, 2) * slack * (0.8 if view is None else 0.0)
+    shift = rng.uniform(-1, 1, 2) * slack * (0.6 if view is None else 0.0)
     camera.offset = shift - (low_edge + high_edge) / 2 * scale
     return camera
 

@@ -34,8 +34,8 @@ def shrink(config: dict) -> dict:
     small = {**config, "name": "native/tiny", "dim": 64, "nLayers": 2, "nHeads": 4, "nKvHeads": 2, "headDim": 16, "ffDim": 96}
     small["rotaryLog2"] = config["rotaryLog2"][::2]
     folds = [dict(f) for f in config["video"]["folds"]]
-    for fold, width in zip(folds, (32, 32, 32, 64)):
-        fold["out"] = width
+    for fold in folds:
+        fold["out"] = 64 if fold is folds[-1] else 32
     small["video"] = {**config["video"], "folds": folds}
     small["memory"] = {"perceptionTurns": 6, "toldTokens": 32, "saidTokens": 8}
     return small

@@ -54,7 +54,7 @@ def script_for(rng: random.Random, seconds: int, has_video: bool) -> list[tuple[
     return spaced
 
 
-def truth_of(codec: Codec, script, rep_end_s: list[float], seconds: int) -> dict:
+def script_truth(codec: Codec, script, rep_end_s: list[float], seconds: int) -> dict:
     """What should be said, by the rules that the model was trained to find."""
     truth = {"reps": [], "due": [], "answers": []}
     partner = Partner(codec)
@@ -108,6 +108,6 @@ if __name__ == "__main__":
             name += "-" + scene["family"].replace(" ", "-")
             write_video(os.path.join(args.folder, video), scene["frames"])
         script = script_for(rng, seconds, has_video)
-        made = {"title": name, "durationS": seconds, "video": video, "typed": [{"timeS": t, "text": text} for t, text, _, _ in script], "truth": truth_of(codec, script, reps, seconds)}
+        made = {"title": name, "durationS": seconds, "video": video, "typed": [{"timeS": t, "text": text} for t, text, _, _ in script], "truth": script_truth(codec, script, reps, seconds)}
         with open(os.path.join(args.folder, f"{name}.json"), "w") as f:
             json.dump(made, f, indent=1)

@@ -123,7 +123,7 @@ class Partner:
 class Writer:
     """Writes a session down, token by token, while `Partner` acts in it."""
 
-    def __init__(self, codec: Codec, rng: random.Random, first_turn: int, turns_with_video=0, turns_with_audio=0, tiles=4):
+    def __init__(self, codec: Codec, rng: random.Random, first_turn: int, turns_with_video=0, turns_with_audio=0, tiles=1):
         self.codec, self.rng, self.partner = codec, rng, Partner(codec)
         self.first, self.video, self.audio, self.tiles = first_turn, turns_with_video, turns_with_audio, tiles
         self.out = Sample()
@@ -292,7 +292,7 @@ def counting_script(rng: random.Random, turns: int, family: str | None) -> dict[
     return script
 
 
-def video_sample(codec: Codec, rng: random.Random, scene: dict, levels: np.ndarray | None = None, tiles: int = 4) -> Sample:
+def video_sample(codec: Codec, rng: random.Random, scene: dict, levels: np.ndarray | None = None, tiles: int = 1) -> Sample:
     """A session that watches `scene` (see scenes.py), perhaps with sounds that mean nothing to it."""
     turns = len(scene["frames"]) // 2
     writer = Writer(codec, rng, first_turn(rng), turns, turns if levels is not None else 0, tiles)

@@ -150,14 +150,15 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
             swap[4::2], swap[5::2] = np.arange(5, N_JOINTS, 2), np.arange(4, N_JOINTS, 2)
             film.figure(place(mirrored[:, swap], 0.0, rng.uniform(0.8, 1.6) * rng.choice([-1, 1]), 0.0), body, outfit, rng.uniform(0.6, 0.9), False)
 
-    crowd = 0 if showpiece else int(rng.choice([0, 1, 2], p=[0.82, 0.13, 0.05]))
+    calm = showpiece or rng.random() < 0.35  # a steady, clear film: without a share of these, learning hardly starts
+    crowd = 0 if calm else int(rng.choice([0, 1, 2], p=[0.82, 0.13, 0.05]))
     for _ in range(crowd):
         other = draw_body(rng)
         away = unit(cameras[0].axes[2][:2]) * rng.uniform(0.7, 2.5) + cameras[0].axes[0][:2] * rng.normal(0, 1.0)
         walk = idles.walk_path(rng, n, fps, True) if rng.random() < 0.5 else np.broadcast_to([0, 0, rng.uniform(0, 6)], (n, 3)).copy()
         walk[:, :2] += away
         film.figure(idles.stand_about(rng, other, n, fps, walk, rng.uniform(0, 1)), other, draw_outfit(rng), 0.9, False)
-    if not showpiece and rng.random() < (0.3 if kind == "none" else 0.1):
+    if not calm and rng.random() < (0.3 if kind == "none" else 0.1):
         for p in restless_things(rng, n, fps, cameras[0]):
             film.prop(p, joints)
     if not film.parts:  # the renderer wants at least one cone: one behind the camera is never drawn
@@ -166,14 +167,14 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
     shot = np.zeros(n, np.int64)
     if shots == 2:
         shot[int(rng.uniform(0.2, 0.8) * n) :] = 1
-    effects = draw_effects(rng, n, shots, size[0], showpiece)
+    effects = draw_effects(rng, n, shots, size[0], calm)
     dim = float(np.mean([t.mean() for t in textures])) * float(effects["gain"].mean())
     if dim < 45 and rng.random() < 0.85:  # cameras set their exposure, so really dark films are rare
         effects["gain"] *= min(rng.uniform(1.0, 2.0) * 45 / max(dim, 12), 2.3)
-    shake = camera_shake(rng, n, fps) if not showpiece else np.broadcast_to(np.eye(3)[:2], (n, 2, 3)).copy()
+    shake = camera_shake(rng, n, fps) if not calm else np.broadcast_to(np.eye(3)[:2], (n, 2, 3)).copy()
     contrast = np.full(shots, rng.uniform(0.15, 0.75), np.float32)
     shade = np.full(shots, rng.choice([0.0, 0.2, 0.45, 0.65], p=[0.15, 0.3, 0.35, 0.2]), np.float32)
-    overlay = draw_overlay(rng, size, channels) if not showpiece else np.zeros((*size, channels + 1), np.float32)
+    overlay = draw_overlay(rng, size, channels) if not calm else np.zeros((*size, channels + 1), np.float32)
     frames = film.shoot(cameras, np.stack(textures).astype(np.float32), shot, shake, lights, contrast, shade, overlay, effects)
 
     pose = np.zeros((n, 11, 2), np.float32)

@@ -2,8 +2,8 @@
 
     python train.py --bank DIR --minutes 90 --out runs/a        (then: python export.py runs/a/last.pt ../shipped)
 
-All data are generated while training runs (see scenarios.py, scenes.py, sounds.py) and scenes are
-seen at most twice, once mirrored. The learning rate follows the share of --minutes that has passed, so that the schedule ends whatever the machine's speed.
+All data are generated while training runs (see scenarios.py, scenes.py, sounds.py) and a scene is seen
+at most three times, in another light. The learning rate follows the share of --minutes that has passed, so that the schedule ends whatever the machine's speed.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from scenarios import CLOCK, NEXT, PAD, SAID, Codec, Sample, audio_sample, text_
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG, TOKENIZER = os.path.join(HERE, "../shipped/config.json"), os.path.join(HERE, "../shipped/tokenizer.json")
 VIDEO_CONFIG = load_config(CONFIG)["video"]
+TILES = (VIDEO_CONFIG["width"] // VIDEO_CONFIG["tile"]) * (VIDEO_CONFIG["height"] // VIDEO_CONFIG["tile"])
 
 
 def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
@@ -44,7 +45,7 @@ def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
     if samples[0].levels is not None:
         batch["levels"] = np.concatenate([s.levels for s in samples])
     if samples[0].luma is not None:
-        f = np.concatenate([video_features(s.luma) for s in samples])
+        f = np.concatenate([veiled(video_features(s.luma), i) for i, s in enumerate(samples)])
         batch["patches"] = patches(f, VIDEO_CONFIG["tile"], VIDEO_CONFIG["folds"][0]["h"])
     for name in samples[0].labels:
         batch["label_" + name] = np.concatenate([s.labels[name] for s in samples]).astype(np.float32)
@@ -58,13 +59,20 @@ def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
     return batch
 
 
+def veiled(features: np.ndarray, i: int) -> np.ndarray:
+    """Every other clip goes without its still picture, so that the network learns to rely on what moves."""
+    if i % 2:
+        features[..., 0] = 0
+    return features
+
+
 class Maker:
     """Makes batches of each kind from a seed."""
 
     def __init__(self, bank: str | None, seed: int):
         self.rng, self.np_rng = random.Random(seed), np.random.default_rng(seed)
         self.codec = Codec(TOKENIZER)
-        self.pool: list[dict] = []  # scenes are drawn slower than they are learnt from: each is shown twice, once mirrored
+        self.pool: list[tuple[dict, int]] = []  # scenes that may be shown again, and how often
         self.bank = None
         if bank:
             import sounds
@@ -78,25 +86,39 @@ class Maker:
         return dmel_levels(scene["pcm"]), scene["speech"]
 
     def video(self, size: int, with_audio: bool) -> dict:
-        import scenes
-
         seconds = self.rng.choice([16, 16, 20])
         samples = []
         for _ in range(size):
-            again = [i for i, s in enumerate(self.pool) if len(s["frames"]) == seconds * 10]
-            if len(self.pool) > 40 and again and self.rng.random() < 0.5:
-                scene = self.pool.pop(self.rng.choice(again))
-            else:
-                scene = scenes.video_scene(self.np_rng, seconds)
-                if len(self.pool) < 120:
-                    pose = scene["pose"].copy()
-                    pose[:, 0::2] *= -1
-                    self.pool.append({**scene, "frames": scene["frames"][:, :, ::-1], "pose": pose})
+            scene = self.scene(seconds)
             levels = None
             if with_audio:
                 levels, _ = self.levels(seconds, ["silence", "noise", "music", "speech", "mixed", "cough"], [4, 2, 1, 1.5, 1, 0.5])
-            samples.append(video_sample(self.codec, self.rng, scene, levels))
+            samples.append(video_sample(self.codec, self.rng, scene, levels, TILES))
         return collate(samples)
+
+    def scene(self, seconds: int) -> dict:
+        """A new scene one time in three, else one seen before in another light and perhaps mirrored: drawing costs more than learning."""
+        import scenes
+
+        known = [i for i, (s, _) in enumerate(self.pool) if len(s["frames"]) == seconds * 10]
+        if len(self.pool) < 30 or not known or self.rng.random() < 0.34:
+            scene = scenes.video_scene(self.np_rng, seconds)
+            self.pool.append((scene, 2))
+            return scene
+        i = self.rng.choice(known)
+        scene, left = self.pool[i]
+        if left > 1:
+            self.pool[i] = (scene, left - 1)
+        else:
+            self.pool.pop(i)
+        frames, pose = scene["frames"].astype(np.float32), scene["pose"].copy()
+        if self.rng.random() < 0.5:
+            frames, pose[:, 0::2] = frames[:, :, ::-1], -pose[:, 0::2]
+        if self.rng.random() < 0.15:
+            frames = 255 - frames
+        frames = (frames - 128) * self.rng.uniform(0.6, 1.3) + 128 + self.rng.uniform(-25, 25)
+        frames += self.np_rng.standard_normal(frames.shape[1:], np.float32) * self.rng.uniform(0, 6)
+        return {**scene, "frames": np.clip(frames, 0, 255).astype(np.uint8), "pose": pose}
 
     def text(self, size: int) -> dict:
         turns = self.rng.choice([120, 200, 280])
@@ -155,6 +177,7 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
             out["active"] = F.binary_cross_entropy_with_logits(aux[:, 1], active)
             out["phase"] = (((aux[:, 2] - phase.cos()) ** 2 + (aux[:, 3] - phase.sin()) ** 2) * active).sum() / mass
             out["period"] = ((aux[:, 4] - batch["label_period"].clamp(0.3, 10).log()) ** 2 * active).sum() / mass
+            out["stem_pose"] = F.smooth_l1_loss(model.posed, batch["label_pose"].clamp(-2, 2), beta=0.1)
             out["pose"] = F.smooth_l1_loss(aux[:, 6:], batch["label_pose"].clamp(-2, 2), beta=0.1)
         if "label_speech" in batch:
             out["speech"] = F.binary_cross_entropy_with_logits(aux[:, 5], batch["label_speech"])
@@ -163,7 +186,7 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
 
 SHARE = {"video": 2.0, "text": 1.0, "audio": 0.7}
 HOLD = 0.35  # share of the run at the full learning rate; from there it falls to nothing in a straight line
-AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "speech": 0.3}
+AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "stem_pose": 2.0, "speech": 0.3}
 
 
 class Muon(torch.optim.Optimizer):
@@ -210,7 +233,7 @@ def train(rank: int, args) -> None:
     dist.init_process_group("gloo", init_method="file://" + os.path.abspath(os.path.join(args.out, "ranks")), rank=rank, world_size=args.ranks)
     model = Native(load_config(CONFIG))
     if args.init:
-        model.load_state_dict(torch.load(args.init)["model"])
+        model.load_state_dict(torch.load(args.init)["model"], strict=False)
     matrices = [p for layer in model.layers for p in layer.parameters() if p.ndim == 2] + list(model.folds)
     ids = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in ids]
@@ -280,7 +303,7 @@ def main():
     parser.add_argument("--video", type=int, default=4, help="samples per step and process")
     parser.add_argument("--text", type=int, default=4)
     parser.add_argument("--audio", type=int, default=3)
-    parser.add_argument("--lr", type=float, default=0.02)
+    parser.add_argument("--lr", type=float, default=0.015)
     parser.add_argument("--speak-weight", type=float, default=2.0)
     parser.add_argument("--ranks", type=int, default=2, help="processes; each keeps about one core and a half busy")
     args = parser.parse_args()

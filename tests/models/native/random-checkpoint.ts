@@ -32,6 +32,7 @@ export const TINY_CONFIG: NativeConfig = {
     height: 8,
     tile: 8,
     framesPerMicroTurn: 2,
+    normEps: 0.1,
     folds: [
       { t: 1, h: 4, out: 16 },
       { t: 1, h: 2, out: 32 },

@@ -221,13 +221,13 @@ class Network {
     }
     const out = this.#linear(`video.fold.${i}.weight`, Float64Array.from(channels));
     if (i === this.#config.video.folds.length - 1) return out;
-    return this.#norm(`video.fold.${i}.norm`, out).map((x) => 0.5 * x * (1 + erf(x / Math.SQRT2)));
+    return this.#norm(`video.fold.${i}.norm`, out, this.#config.video.normEps).map((x) => 0.5 * x * (1 + erf(x / Math.SQRT2)));
   }
 
-  #norm(name: string, x: Float64Array): Float64Array {
+  #norm(name: string, x: Float64Array, eps = this.#config.normEps): Float64Array {
     const weight = this.#values(name);
     const squares = x.reduce((total, value) => total + value * value, 0);
-    const scale = 1 / Math.sqrt(squares / x.length + this.#config.normEps);
+    const scale = 1 / Math.sqrt(squares / x.length + eps);
     return x.map((value, i) => value * scale * weight[i]!);
   }
 
