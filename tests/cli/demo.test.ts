@@ -31,7 +31,7 @@ test("demo writes speech, captions and a report, and sums up", async () => {
   const { command, rest } = findCommand(["demo", "--out", out, "--clock", "virtual"]);
   expect(await demo(parseInvocation(command, rest, io), scriptedParts(), writeScene())).toBe(0);
 
-  expect(readdirSync(out).sort()).toEqual(["captions.vtt", "report.html", "speech.wav"]);
+  expect(readdirSync(out).sort()).toEqual(["captions.vtt", "report.html", "speech.wav", "timeline.svg"]);
   const wav = readFileSync(join(out, "speech.wav"));
   const rateHz = wav.readUInt32LE(24);
   expect((wav.length - 44) / 2 / rateHz).toBeGreaterThanOrEqual(7 - 0.2);

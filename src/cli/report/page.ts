@@ -3,7 +3,7 @@ import type { Scene } from "../scene.ts";
 import { clockText } from "../view/event-line.ts";
 import type { SessionRecord } from "./record.ts";
 import { drawStaves } from "./stave.ts";
-import { STYLE } from "./style.ts";
+import { PAGE_STYLE } from "./style.ts";
 import { element, escapeText, label, tooltip } from "./svg.ts";
 
 export interface ReportInput {
@@ -27,15 +27,15 @@ export function reportPage({
   truth,
   findings = [],
 }: ReportInput): string {
-  const { columns, marks } = record.collector;
-  const staves = drawStaves({ microTurnMs, columns, marks, played: record.played, truth: truth ?? null });
+  const staves = drawStaves(record.timeline(microTurnMs, truth ?? null));
+  const stepMs = record.collector.columns.map((column) => column.stepMs);
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeText(title)}</title>
-<style>${STYLE}</style>
+<style>${PAGE_STYLE}</style>
 </head>
 <body>
 <main>
@@ -55,10 +55,7 @@ ${staves}
 <div class="columns">
 <section>
 <h2>Step times</h2>
-${distribution(
-  columns.map(({ stepMs }) => stepMs),
-  microTurnMs,
-)}
+${distribution(stepMs, microTurnMs)}
 </section>
 <section>
 <h2>What was said</h2>

@@ -1,7 +1,9 @@
 import type { Played, Speaker } from "../../core/device.ts";
 import type { SessionEvent, SessionObserver, StepRecord } from "../../runtime/events.ts";
 import { NotingSpeaker } from "../heard.ts";
+import type { Scene } from "../scene.ts";
 import { Collector } from "../view/collector.ts";
+import type { TimelineData } from "./stave.ts";
 
 /** The whole of one session, for a report: grows with its length. */
 export class SessionRecord implements SessionObserver {
@@ -15,6 +17,12 @@ export class SessionRecord implements SessionObserver {
 
   event(event: SessionEvent): void {
     this.collector.event(event);
+  }
+
+  /** What is drawn of it; `truth` is what should have happened, where that is known. */
+  timeline(microTurnMs: number, truth: Scene["truth"] | null): TimelineData {
+    const { columns, marks } = this.collector;
+    return { microTurnMs, columns, marks, played: this.played, truth };
   }
 
   /** Notes what `speaker` plays. */

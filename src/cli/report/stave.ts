@@ -2,6 +2,7 @@ import type { Played } from "../../core/device.ts";
 import type { Scene } from "../scene.ts";
 import type { Column, Mark } from "../view/collector.ts";
 import { clockText } from "../view/event-line.ts";
+import { PICTURE_STYLE } from "./style.ts";
 import { element, label, tooltip } from "./svg.ts";
 
 /** Everything that is drawn, over the whole session. */
@@ -40,14 +41,50 @@ const STAVE_HEIGHT = 274;
 /** Height of a pill of spoken words; longer words stand below it. */
 const PILL = 22;
 
-/** The session cut into staves, each an SVG of its own. */
-export function drawStaves(data: TimelineData): string {
-  const lastMs = (data.columns.at(-1)?.microTurn ?? -1) * data.microTurnMs + data.microTurnMs;
-  const staves: string[] = [];
-  for (let startMs = 0; startMs < Math.max(lastMs, 1); startMs += STAVE_SECONDS * 1000) {
-    staves.push(drawStave(data, { startMs, endMs: startMs + STAVE_SECONDS * 1000 }));
+function stavesOf({ columns, microTurnMs }: TimelineData): Stave[] {
+  const endMs = ((columns.at(-1)?.microTurn ?? -1) + 1) * microTurnMs;
+  const staves: Stave[] = [];
+  for (let startMs = 0; startMs < Math.max(endMs, 1); startMs += STAVE_SECONDS * 1000) {
+    staves.push({ startMs, endMs: startMs + STAVE_SECONDS * 1000 });
   }
-  return staves.join("\n");
+  return staves;
+}
+
+/** The session cut into staves, each an SVG of its own: for a page. */
+export function drawStaves(data: TimelineData): string {
+  return stavesOf(data)
+    .map((stave) => {
+      const name = `Timeline from ${clockText(stave.startMs)} to ${clockText(stave.endMs)}`;
+      const frame = {
+        viewBox: `0 0 ${STAVE_WIDTH} ${STAVE_HEIGHT}`,
+        class: "stave",
+        role: "img",
+        "aria-label": name,
+      };
+      return element("svg", frame, drawStave(data, stave));
+    })
+    .join("\n");
+}
+
+/** The same as one SVG that stands alone: for a document. */
+export function drawPicture(data: TimelineData): string {
+  const staves = stavesOf(data);
+  const pitch = STAVE_HEIGHT + 12;
+  const size = { width: STAVE_WIDTH + 24, height: staves.length * pitch + 12 };
+  const cards = staves.map((stave, i) => {
+    const card = element("rect", {
+      x: -6,
+      y: 0,
+      width: STAVE_WIDTH + 12,
+      height: STAVE_HEIGHT,
+      rx: 10,
+      class: "card",
+    });
+    return element("g", { transform: `translate(12 ${12 + i * pitch})` }, card + drawStave(data, stave));
+  });
+  const paper = element("rect", { ...size, class: "paper" });
+  const frame = { xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${size.width} ${size.height}`, ...size };
+  return element("svg", frame, `<style>${PICTURE_STYLE}</style>${paper}${cards.join("")}`);
 }
 
 function drawStave(data: TimelineData, stave: Stave): string {
@@ -62,12 +99,7 @@ function drawStave(data: TimelineData, stave: Stave): string {
     drawSteps(data, stave),
     drawLabels(data.truth !== null),
   ];
-  const title = `Timeline from ${clockText(stave.startMs)} to ${clockText(stave.endMs)}`;
-  return element(
-    "svg",
-    { viewBox: `0 0 ${STAVE_WIDTH} ${STAVE_HEIGHT}`, class: "stave", role: "img", "aria-label": title },
-    parts.join(""),
-  );
+  return parts.join("");
 }
 
 function xOf(tMs: number, { startMs, endMs }: Stave): number {
