@@ -53,6 +53,6 @@ export async function chooseBackend(
     return { backend: await backends.gpu(options), reason: "the adapter is real hardware" };
   } catch (error) {
     if (!(error instanceof RuntimeError) || !error.code.startsWith("gpu-")) throw error;
-    return { backend: await backends.cpu(options), reason: `no GPU to use: ${error.message}` };
+    return { backend: await backends.cpu(options), reason: error.problem };
   }
 }

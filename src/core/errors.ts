@@ -56,6 +56,8 @@ export interface Fault {
 export class RuntimeError extends Error {
   readonly code: ErrorCode;
   readonly part: string;
+  /** What is wrong, without the remedy. */
+  readonly problem: string;
 
   constructor(code: ErrorCode, fault: Fault) {
     const remedy = fault.remedy ? `. ${fault.remedy}` : "";
@@ -63,6 +65,7 @@ export class RuntimeError extends Error {
     this.name = "RuntimeError";
     this.code = code;
     this.part = fault.part;
+    this.problem = fault.problem;
   }
 
   get exitCode(): number {
