@@ -8,7 +8,7 @@ export const FFMPEG_REMEDY = "Install ffmpeg: sh deploy/setup.sh, or apt-get ins
 /** ffprobe's answer is short; a longer one is not an answer. */
 const MAX_ANSWER_CHARS = 1_000_000;
 
-/** What a file holds of one kind. */
+/** Pictures of a file. */
 export interface VideoStream {
   /** As shown: after rotation and with square pixels. */
   width: number;
@@ -19,9 +19,16 @@ export interface VideoStream {
   durationMs: number | null;
 }
 
+export interface AudioStream {
+  channels: number;
+  /** Null where the container does not say. */
+  durationMs: number | null;
+}
+
+/** What a file holds, the first stream of each kind. */
 export interface MediaFile {
   video: VideoStream | null;
-  audio: { durationMs: number | null } | null;
+  audio: AudioStream | null;
 }
 
 /**
@@ -42,7 +49,7 @@ export async function probe(part: string, path: string, signal: AbortSignal): Pr
       remedy: "Check the path",
     });
   }
-  const entries = "stream=codec_type,width,height,sample_aspect_ratio,duration:stream_tags=rotate,DURATION";
+  const entries = "stream=codec_type,channels,width,height,sample_aspect_ratio,duration:stream_tags=rotate,DURATION";
   const more = "stream_side_data=rotation:stream_disposition=attached_pic:format=duration";
   const program = new Program({
     part,
@@ -71,6 +78,7 @@ export async function probe(part: string, path: string, signal: AbortSignal): Pr
 /** The part of ffprobe's JSON that we ask for. */
 interface ProbeStream {
   codec_type?: string;
+  channels?: number;
   width?: number;
   height?: number;
   sample_aspect_ratio?: string;
@@ -94,7 +102,7 @@ function parseAnswer(answer: string): MediaFile {
     secondsToMs(stream.duration) ?? clockTimeToMs(stream.tags?.DURATION) ?? secondsToMs(format.duration);
   return {
     video: video ? { ...shownSize(video), durationMs: durationMs(video) } : null,
-    audio: audio ? { durationMs: durationMs(audio) } : null,
+    audio: audio ? { channels: audio.channels ?? 1, durationMs: durationMs(audio) } : null,
   };
 }
 

@@ -30,7 +30,7 @@ export class FileMicrophone implements Source {
     const program = new Program({
       part: PART,
       command: "ffmpeg",
-      args: this.#arguments(),
+      args: this.#arguments(audio.channels),
       remedy: FFMPEG_REMEDY,
       signal,
     });
@@ -54,10 +54,12 @@ export class FileMicrophone implements Source {
     }
   }
 
-  #arguments(): string[] {
+  #arguments(channels: number): string[] {
     const form = ["-ac", "1", "-ar", String(this.#sampleRateHz), "-f", "f32le"];
+    // The mean of the channels ("<" makes the weights sum to 1): ffmpeg's own mix would be louder and could clip.
+    const mono = `pan=mono|c0<${Array.from({ length: channels }, (_, channel) => `c${channel}`).join("+")}`;
     // Time without samples becomes silence, from the file's beginning on, so that sound stays with its pictures.
-    const inPlace = ["-af", "aresample=async=1:first_pts=0"];
+    const inPlace = ["-af", `${mono},aresample=async=1:first_pts=0`];
     const input = ["-nostdin", "-v", "error", "-i", `file:${this.#path}`, "-map", "0:a:0"];
     return [...input, ...inPlace, ...form, "pipe:1"];
   }

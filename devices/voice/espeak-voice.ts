@@ -1,3 +1,4 @@
+import { unlessAborted } from "../../src/core/clock.ts";
 import type { Speech, Voice } from "../../src/core/device.ts";
 import { RuntimeError } from "../../src/core/errors.ts";
 import { Program } from "../media/child.ts";
@@ -53,7 +54,8 @@ export class EspeakVoice implements Voice {
       // Text goes by stdin, where it can never be taken for an option.
       input: `${text}\n`,
     });
-    const wav = await this.#read(program);
+    // A flush is not to wait until the killed child is gone.
+    const wav = await unlessAborted(this.#read(program), signal);
     const status = await program.ended;
     signal.throwIfAborted();
     if (status !== 0) {
