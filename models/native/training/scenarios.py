@@ -244,12 +244,14 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
     writer = Writer(codec, rng, first_turn(rng))
     partner = writer.partner
     row = 0
-    rep_period = rng.choice([5, 8, 12, 20, 40])
+    rep_period = rng.choice([2, 3, 5, 8, 15])
     favourite = rng.choices(["remind", "count", "explain", "mixed"], [0.4, 0.3, 0.1, 0.2])[0]
     pending = [typed(rng, {"mixed": rng.choice(["remind", "count"])}.get(favourite, favourite))]
     if favourite == "mixed":
         pending.append(typed(rng, rng.choice(["remind", "count"])))
     rest = rng.choice([0.01, 0.02, 0.05])
+    if rng.random() < 0.3:
+        pending.append(typed(rng, "set"))
     steps = 0
     while steps < turns:
         texts = []
@@ -264,9 +266,12 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
             }
             texts.append(typed(rng, rng.choices(list(weights), list(weights.values()))[0]))
         rep = partner.counting and not texts and rng.random() < 1.0 / rep_period
-        writer.turn(row, texts, rep=rep, seen=False)
+        wait = (partner.reminder[2] if partner.reminder else 1 << 40) - (writer.first + row)
+        if texts or rep or partner.story or wait < 4 or rng.random() < 0.4:
+            writer.turn(row, texts, rep=rep, seen=False)
+            steps += 1
+        # else a micro-turn in which nothing happens is left out: positions say how long it was, and learning is the faster
         row += 1
-        steps += 1
         # A pause of minutes, skipped: nothing perceived in it would still be in memory. Only where no reminder is running.
         if partner.reminder is None and not partner.story and rng.random() < 0.02:
             row += rng.choice([100, 300, 600, 3000, rng.randrange(90, 4000)])

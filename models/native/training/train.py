@@ -121,7 +121,7 @@ class Maker:
         return {**scene, "frames": np.clip(frames, 0, 255).astype(np.uint8), "pose": pose}
 
     def text(self, size: int) -> dict:
-        turns = self.rng.choice([120, 200, 280])
+        turns = self.rng.choice([120, 180, 240])
         return collate([text_sample(self.codec, self.rng, turns) for _ in range(size)])
 
     def audio(self, size: int) -> dict:
@@ -185,7 +185,7 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
 
 
 SHARE = {"video": 2.0, "text": 1.0, "audio": 0.7}
-HOLD = 0.35  # share of the run at the full learning rate; from there it falls to nothing in a straight line
+HOLD = 0.2  # share of the run at the full learning rate; from there it falls to nothing in a straight line
 AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "stem_pose": 2.0, "speech": 0.3}
 
 
