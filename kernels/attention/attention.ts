@@ -1,5 +1,5 @@
 import { RuntimeError } from "../../src/core/errors.ts";
-import { type BufferView, createBuffer } from "../../src/gpu/buffers.ts";
+import { type BufferView, createBuffer, uploadBuffer } from "../../src/gpu/buffers.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { bind, createPipeline } from "../../src/gpu/pipeline.ts";
 import { type Dispatch, dispatch } from "../../src/gpu/plan.ts";
@@ -9,8 +9,6 @@ import type { KvCacheShape, LayerCache } from "../kv-cache.ts";
 export interface AttentionTiling {
   /** Threads, and slots scored at a time: a multiple of headDim / 4. */
   workgroupSize: number;
-  /** Rows that share one reading of the keys and values. */
-  rowBlock: number;
   /** Parts of the cache that run side by side; more than one costs a second dispatch that joins them. */
   splits: number;
 }
@@ -38,11 +36,11 @@ export interface AttentionSpec extends KvCacheShape {
   tiling?: AttentionTiling;
 }
 
-/** Queries (heads of rows) that the shader holds per thread. */
-const MAX_QUERIES = 16;
+/** Heads of rows that a workgroup takes at a time. */
+const QUERY_BLOCK = 4;
 
-const BINDINGS = ["read", "read", "read", "read", "read", "readWrite", "uniform"] as const;
-const MERGE_BINDINGS = ["read", "readWrite", "uniform"] as const;
+const BINDINGS = ["read", "read", "read", "read", "read", "readWrite", "uniform", "uniform"] as const;
+const MERGE_BINDINGS = ["read", "readWrite", "uniform", "uniform"] as const;
 
 /**
  * One row at a time is bound by how long a workgroup walks the cache, so a GPU splits it; the two or so cores of a
@@ -50,18 +48,13 @@ const MERGE_BINDINGS = ["read", "readWrite", "uniform"] as const;
  */
 export function defaultAttentionTiling(
   gpu: Gpu,
-  shape: KvCacheShape & { nHeads: number; maxRows: number },
+  shape: Pick<AttentionSpec, "headDim" | "capacity" | "maxRows">,
 ): AttentionTiling {
   const chunks = shape.headDim / 4;
   const workgroupSize = chunks * Math.max(1, Math.floor(64 / chunks));
-  const groupHeads = shape.nHeads / shape.nKvHeads;
-  const rowBlock = Math.min(shape.maxRows, 4, Math.floor(MAX_QUERIES / groupHeads));
   const tiles = Math.ceil(shape.capacity / workgroupSize);
   const splits = gpu.adapter.isSoftware || shape.maxRows > 4 ? 1 : Math.min(16, Math.ceil(tiles / 2));
-  // Per query: scaled q, then per thread a score, a vec4 sum and at most a peak and a mass.
-  const queryBytes = chunks * 16 + workgroupSize * 28;
-  const fitting = Math.floor(gpu.device.limits.maxComputeWorkgroupStorageSize / (queryBytes * groupHeads));
-  return { workgroupSize, rowBlock: Math.max(1, Math.min(rowBlock, fitting)), splits };
+  return { workgroupSize, splits };
 }
 
 /**
@@ -73,21 +66,19 @@ export function defaultAttentionTiling(
 export async function createAttention(gpu: Gpu, spec: AttentionSpec): Promise<Dispatch[]> {
   const { label, nHeads, nKvHeads, headDim, capacity } = spec;
   const tiling = spec.tiling ?? defaultAttentionTiling(gpu, spec);
-  const { workgroupSize, rowBlock, splits } = tiling;
+  const { workgroupSize, splits } = tiling;
   const chunks = headDim / 4;
+  const groupHeads = nHeads / nKvHeads;
   const fail = (problem: string): never => {
     throw new RuntimeError("invalid-argument", { part: label, problem });
   };
   if (!Number.isInteger(chunks)) fail(`headDim is ${headDim}, expected a multiple of 4`);
-  if (nHeads % nKvHeads !== 0) fail(`nHeads ${nHeads} is no multiple of nKvHeads ${nKvHeads}`);
+  if (!Number.isInteger(groupHeads)) fail(`nHeads ${nHeads} is no multiple of nKvHeads ${nKvHeads}`);
   if (workgroupSize % chunks !== 0)
     fail(`workgroupSize ${workgroupSize} is no multiple of headDim / 4 = ${chunks}`);
-  const queries = (rowBlock * nHeads) / nKvHeads;
-  if (queries > MAX_QUERIES)
-    fail(`a workgroup takes ${queries} heads of rows, expected at most ${MAX_QUERIES}`);
 
   const pipeline = await createPipeline(gpu, {
-    label: `attention x${rowBlock} of ${splits}`,
+    label: `attention x${workgroupSize}`,
     shader: new URL("./attention.wgsl", import.meta.url),
     bindings: BINDINGS,
     constants: {
@@ -95,13 +86,22 @@ export async function createAttention(gpu: Gpu, spec: AttentionSpec): Promise<Di
       n_heads: nHeads,
       n_kv_heads: nKvHeads,
       head_dim: headDim,
-      capacity,
-      perception_slots: spec.perceptionSlots,
-      perception_turns: spec.perceptionTurns,
-      splits,
-      row_block: rowBlock,
     },
   });
+  const params = uploadBuffer(
+    gpu,
+    { label: `${label} params`, role: "uniform" },
+    Uint32Array.of(
+      chunks,
+      workgroupSize / chunks,
+      splits,
+      capacity,
+      spec.perceptionSlots,
+      spec.perceptionTurns,
+      0,
+      0,
+    ),
+  );
   const parts =
     splits === 1
       ? spec.out
@@ -113,18 +113,23 @@ export async function createAttention(gpu: Gpu, spec: AttentionSpec): Promise<Di
   const attend = dispatch(
     label,
     pipeline,
-    bind(gpu, pipeline, [q, cache.keys, cache.values, slotPositions, rows, parts, step]),
-    (nRows) => [splits, nKvHeads, Math.ceil(nRows / rowBlock)],
+    bind(gpu, pipeline, [q, cache.keys, cache.values, slotPositions, rows, parts, params, step]),
+    (nRows) => [splits, nKvHeads, Math.ceil((nRows * groupHeads) / QUERY_BLOCK)],
   );
   if (splits === 1) return [attend];
   const mergeSize = 64;
   const merge = await createPipeline(gpu, {
-    label: `attention merge of ${splits}`,
+    label: "attention merge",
     shader: new URL("./attention-merge.wgsl", import.meta.url),
     bindings: MERGE_BINDINGS,
-    constants: { workgroup_size: mergeSize, n_heads: nHeads, head_dim: headDim, splits },
+    constants: { workgroup_size: mergeSize, n_heads: nHeads, head_dim: headDim },
   });
-  const bindGroup = bind(gpu, merge, [parts, spec.out, step]);
+  const mergeParams = uploadBuffer(
+    gpu,
+    { label: `${label} merge params`, role: "uniform" },
+    Uint32Array.of(splits, 0, 0, 0),
+  );
+  const bindGroup = bind(gpu, merge, [parts, spec.out, mergeParams, step]);
   const join = dispatch(`${label} merge`, merge, bindGroup, (nRows) => [
     Math.ceil((nRows * nHeads * chunks) / mergeSize),
     1,

@@ -1,5 +1,5 @@
 import { expectLength } from "../../src/core/errors.ts";
-import { type BufferView, createBuffer } from "../../src/gpu/buffers.ts";
+import { type BufferView, createBuffer, uploadBuffer } from "../../src/gpu/buffers.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { bind, createPipeline } from "../../src/gpu/pipeline.ts";
 import { type Dispatch, dispatch } from "../../src/gpu/plan.ts";
@@ -37,8 +37,8 @@ export interface LogitsSampleSpec {
   tiling?: LogitsTiling;
 }
 
-const LOGITS_BINDINGS = ["read", "read", "read", "read", "readWrite", "uniform"] as const;
-const SAMPLE_BINDINGS = ["read", "readWrite", "readWrite", "readWrite", "uniform"] as const;
+const LOGITS_BINDINGS = ["read", "read", "read", "read", "readWrite", "uniform", "uniform"] as const;
+const SAMPLE_BINDINGS = ["read", "readWrite", "readWrite", "readWrite", "uniform", "uniform"] as const;
 
 /** On a software adapter threads read alone, and every barrier costs as much as some hundred products. */
 export function defaultLogitsTiling(gpu: Gpu): LogitsTiling {
@@ -68,8 +68,6 @@ export async function createLogitsSample(gpu: Gpu, spec: LogitsSampleSpec): Prom
       constants: {
         workgroup_size: workgroupSize,
         lanes_per_token: lanesPerToken,
-        vocab_size: vocabSize,
-        cols: embedding.cols,
         weight_format: MATRIX_FORMAT[embedding.format],
       },
     }),
@@ -79,18 +77,23 @@ export async function createLogitsSample(gpu: Gpu, spec: LogitsSampleSpec): Prom
       bindings: SAMPLE_BINDINGS,
       constants: {
         workgroup_size: samplerSize,
-        vocab_size: vocabSize,
         opens_block: spec.opensBlock ? 1 : 0,
       },
     }),
   ]);
   const groups = Math.ceil(vocabSize / (workgroupSize / lanesPerToken));
+  const params = uploadBuffer(
+    gpu,
+    { label: `${label} params`, role: "uniform" },
+    Uint32Array.of(vocabSize, embedding.cols, 0, 0),
+  );
   const logitsGroup = bind(gpu, logitsPipeline, [
     spec.x,
     embedding.weights,
     embedding.scales,
     spec.bias,
     logits,
+    params,
     spec.step,
   ]);
   const sampleGroup = bind(gpu, samplePipeline, [
@@ -99,6 +102,7 @@ export async function createLogitsSample(gpu: Gpu, spec: LogitsSampleSpec): Prom
     spec.decodeRow,
     spec.decodeStep,
     spec.turn,
+    params,
   ]);
   return [
     dispatch(`${label} logits`, logitsPipeline, logitsGroup, () => [groups, 1, 1]),

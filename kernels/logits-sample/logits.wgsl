@@ -8,12 +8,11 @@
 // lets neighbours read neighbouring words.
 override workgroup_size: u32 = 64;
 override lanes_per_token: u32 = 8; // divides workgroup_size
-override vocab_size: u32;
-override cols: u32;
 override weight_format: u32 = 0; // 0 f32, 1 f16, 2 q8 in blocks of 32
 
 override tokens_per_group: u32 = workgroup_size / lanes_per_token;
 
+struct Params { vocab_size: u32, cols: u32, pad0: u32, pad1: u32 }
 struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -21,7 +20,8 @@ struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 @group(0) @binding(2) var<storage, read> scales: array<f32>; // (vocab_size, cols / 32) for q8
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
-@group(0) @binding(5) var<uniform> step: Step;
+@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(6) var<uniform> step: Step;
 
 var<workgroup> partial: array<f32, workgroup_size>;
 
@@ -41,9 +41,9 @@ fn word_times_x(index: u32, at: u32) -> f32 {
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   if (step.rows == 0u) { return; }
-  let token = min(group.x * tokens_per_group + thread / lanes_per_token, vocab_size - 1u);
-  let words = cols / 4u >> weight_format;
-  let hidden = (step.rows - 1u) * (cols / 4u);
+  let token = min(group.x * tokens_per_group + thread / lanes_per_token, params.vocab_size - 1u);
+  let words = params.cols / 4u >> weight_format;
+  let hidden = (step.rows - 1u) * (params.cols / 4u);
   var sum = 0.0;
   for (var i = thread % lanes_per_token; i < words; i += lanes_per_token) {
     sum += word_times_x(token * words + i, hidden + (i << weight_format));
@@ -51,7 +51,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   partial[thread] = sum;
   workgroupBarrier();
   let own = group.x * tokens_per_group + thread;
-  if (thread >= tokens_per_group || own >= vocab_size) { return; }
+  if (thread >= tokens_per_group || own >= params.vocab_size) { return; }
   var total = bias[own];
   for (var i = 0u; i < lanes_per_token; i++) { total += partial[thread * lanes_per_token + i]; }
   out[own] = total;

@@ -8,7 +8,6 @@
 //   Rendering", JCGT 9(3), 2020.
 //   logits (vocab_size) f32.  Turn, Block, Row and Step as in kernels/step.ts.  Dispatch (1, 1, 1).
 override workgroup_size: u32 = 64; // a power of 4: the winners meet four by four
-override vocab_size: u32;
 override opens_block: bool; // after the prefill; else a closed block stays as it is
 
 struct Turn {
@@ -16,12 +15,14 @@ struct Turn {
   max_tokens: u32, next_token: u32, top_k: u32, seed: u32,
   temperature: f32, pad0: u32, pad1: u32, pad2: u32,
 }
+struct Params { vocab_size: u32, pad0: u32, pad1: u32, pad2: u32 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read_write> block: array<u32>;       // count, tokens
 @group(0) @binding(2) var<storage, read_write> decode_row: vec4u;       // position, cache slot, kind, index
 @group(0) @binding(3) var<storage, read_write> decode_step: vec4u;      // rows, 0, 0, 0
 @group(0) @binding(4) var<uniform> turn: Turn;
+@group(0) @binding(5) var<uniform> params: Params;
 
 const said_kind = 1u;
 const none = -3.4e38;
@@ -69,7 +70,7 @@ fn least_key(thread: u32) -> u32 {
   for (var bit = 0u; bit < 32u; bit++) {
     let candidate = key | (0x80000000u >> bit);
     var count = 0u;
-    for (var token = thread; token < vocab_size; token += workgroup_size) {
+    for (var token = thread; token < params.vocab_size; token += workgroup_size) {
       count += u32(rank_key(token) >= candidate);
     }
     atomicAdd(&counts[bit], count);
@@ -90,11 +91,11 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   if (workgroupUniformLoad(&is_open) == 0u) { return; }
 
   var least = 0u;
-  if (turn.temperature != 0.0 && turn.top_k != 0u && turn.top_k < vocab_size) { least = least_key(thread); }
+  if (turn.temperature != 0.0 && turn.top_k != 0u && turn.top_k < params.vocab_size) { least = least_key(thread); }
 
   var score = none;
-  var token = vocab_size;
-  for (var t = thread; t < vocab_size; t += workgroup_size) {
+  var token = params.vocab_size;
+  for (var t = thread; t < params.vocab_size; t += workgroup_size) {
     if (rank_key(t) < least) { continue; }
     let candidate = score_of(t);
     if (beats(candidate, t, score, token)) {
@@ -118,7 +119,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }
   if (thread != 0u) { return; }
 
-  let chosen = select(best_token[0], turn.next_token, best_token[0] == vocab_size);
+  let chosen = select(best_token[0], turn.next_token, best_token[0] == params.vocab_size);
   let index = block[0];
   block[0] = index + 1u;
   block[1u + index] = chosen;

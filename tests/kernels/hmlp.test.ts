@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { erf, gelu, type HmlpShape, hmlpReference } from "../../kernels/hmlp/hmlp.reference.ts";
 import { createHmlp } from "../../kernels/hmlp/hmlp.ts";
+import { OnnxGraph } from "../../models/native/cpu/onnx-graph.ts";
 import { createBuffer } from "../../src/gpu/buffers.ts";
 import { describeOnGpu, expectClose, gaussian, input, integers, output, run } from "./harness.ts";
+import { runOnnx } from "./onnx.ts";
 
 /** Weights that keep the size of what passes through them. */
 function randomLayers(shape: HmlpShape, seed: number) {
@@ -101,6 +103,43 @@ describe("hmlp reference", () => {
     const frame1 = gelu(2 / Math.sqrt(2.5)) + gelu(-2 / Math.sqrt(2.5));
     expect(token.length).toBe(1);
     expect(token[0]).toBeCloseTo(frame0 - frame1, 14);
+  });
+
+  it("agrees with onnxruntime: a fold is a convolution that does not overlap", async () => {
+    const shape: HmlpShape = { ...SHIPPED, width: 40, height: 40 };
+    const layers = randomLayers(shape, 5);
+    const video = randomVideo(shape, 6);
+    const graph = new OnnxGraph();
+    const x = graph.input("x", "float32", [1, 2, 40, 40, 3]);
+    let value = graph.node("Transpose", [graph.node("Div", [x, graph.scalar(32)])], {
+      attributes: { perm: { ints: [0, 4, 1, 2, 3] } },
+    });
+    let channels = 3;
+    for (const [i, { t, h, out }] of shape.folds.entries()) {
+      const { weight, norm } = layers[i]!;
+      // (out, frame, row, column, channel) to the (out, channel, frame, row, column) of a convolution.
+      const w = graph.node(
+        "Transpose",
+        [graph.constant(`w${i}`, "float32", [out, t, h, h, channels], weight)],
+        {
+          attributes: { perm: { ints: [0, 4, 1, 2, 3] } },
+        },
+      );
+      value = graph.node("Conv", [value, w], { attributes: { strides: { ints: [t, h, h] } } });
+      channels = out;
+      if (!norm) continue;
+      const squares = graph.node("Mul", [value, value]);
+      const mean = graph.node("ReduceMean", [squares], { attributes: { axes: { ints: [1] } } });
+      const rms = graph.node("Sqrt", [graph.node("Add", [mean, graph.scalar(shape.normEps)])]);
+      const scale = graph.constant(`n${i}`, "float32", [1, out, 1, 1, 1], norm);
+      const normed = graph.node("Mul", [graph.node("Div", [value, rms]), scale]);
+      const bent = graph.node("Erf", [graph.node("Div", [normed, graph.scalar(Math.SQRT2)])]);
+      const gate = graph.node("Mul", [graph.node("Add", [bent, graph.scalar(1)]), graph.scalar(0.5)]);
+      value = graph.node("Mul", [normed, gate]);
+    }
+    graph.output(graph.node("Flatten", [value], { name: "y" }), "float32", [1, 192]);
+    const actual = await runOnnx(graph, { x: { data: Float32Array.from(video), dims: [1, 2, 40, 40, 3] } });
+    expectClose(actual, hmlpReference(shape, layers, video), { absolute: 2e-5 });
   });
 });
 
