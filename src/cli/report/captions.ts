@@ -1,4 +1,5 @@
 import type { Played } from "../../core/device.ts";
+import { joinWords } from "./phrases.ts";
 
 /** A word of a fifth of a second cannot be read: a caption stands at least this long, ms. */
 const MIN_CAPTION_MS = 900;
@@ -12,10 +13,11 @@ function vttTime(ms: number): string {
 
 /** What really sounded as WebVTT. A caption ends where the next begins; words that were cut off end in a dash. */
 export function webVtt(played: readonly Played[]): string {
-  const cues = played.map(({ text, startMs, endMs, whole }, i) => {
-    const nextMs = played[i + 1]?.startMs ?? Number.POSITIVE_INFINITY;
+  const phrases = joinWords(played);
+  const cues = phrases.map(({ text, startMs, endMs, whole }, i) => {
+    const nextMs = phrases[i + 1]?.startMs ?? Number.POSITIVE_INFINITY;
     const untilMs = Math.max(endMs, Math.min(startMs + MIN_CAPTION_MS, nextMs));
-    const words = text.trim().replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+    const words = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
     return `${vttTime(startMs)} --> ${vttTime(untilMs)}\n${words}${whole ? "" : " —"}\n`;
   });
   return ["WEBVTT\n", ...cues].join("\n");

@@ -1,6 +1,7 @@
 import type { SessionSummary } from "../../runtime/events.ts";
 import type { Scene } from "../scene.ts";
 import { clockText } from "../view/event-line.ts";
+import { joinWords } from "./phrases.ts";
 import type { SessionRecord } from "./record.ts";
 import { drawStaves } from "./stave.ts";
 import { PAGE_STYLE } from "./style.ts";
@@ -162,10 +163,10 @@ function distribution(stepMs: readonly number[], microTurnMs: number): string {
 
 function transcript({ collector, played }: SessionRecord): string {
   const rows = [
-    ...played.map(({ startMs, text, whole }) => ({
+    ...joinWords(played).map(({ startMs, text, whole }) => ({
       tMs: startMs,
       who: "says",
-      text: `${text.trim()}${whole ? "" : " —"}`,
+      text: `${text}${whole ? "" : " —"}`,
     })),
     ...collector.marks
       .filter(({ lane }) => lane !== "spoken")

@@ -2,6 +2,7 @@ import type { Played } from "../../core/device.ts";
 import type { Scene } from "../scene.ts";
 import type { Column, Mark } from "../view/collector.ts";
 import { clockText } from "../view/event-line.ts";
+import { joinWords } from "./phrases.ts";
 import { PICTURE_STYLE } from "./style.ts";
 import { element, label, tooltip } from "./svg.ts";
 
@@ -32,12 +33,12 @@ const LANES = {
   person: { top: 46, height: 22 },
   sees: { top: 72, height: 28 },
   hears: { top: 106, height: 28 },
-  says: { top: 142, height: 40 },
-  events: { top: 186, height: 18 },
-  step: { top: 210, height: 36 },
-  ruler: { top: 250, height: 16 },
+  says: { top: 142, height: 54 },
+  events: { top: 198, height: 18 },
+  step: { top: 222, height: 36 },
+  ruler: { top: 262, height: 16 },
 } as const;
-const STAVE_HEIGHT = 274;
+const STAVE_HEIGHT = 286;
 /** Height of a pill of spoken words; longer words stand below it. */
 const PILL = 22;
 
@@ -251,16 +252,14 @@ function drawHears(data: TimelineData, stave: Stave): string {
 }
 
 function drawSays({ played }: TimelineData, stave: Stave): string {
-  const { top, height } = LANES.says;
-  const below = new Rows(1);
-  return played
+  const { top } = LANES.says;
+  const below = new Rows(2);
+  return joinWords(played)
     .filter(({ startMs, endMs }) => endMs > stave.startMs && startMs < stave.endMs)
     .map(({ text, startMs, endMs, whole }) => {
       const x = Math.max(LABELS, xOf(startMs, stave));
       const right = Math.min(STAVE_WIDTH, xOf(endMs, stave));
-      const words = text.trim();
-      const width = words.length * CHARACTER_WIDTH;
-      const said = `${clockText(startMs)} to ${clockText(endMs)}: ${words}${whole ? "" : " (cut off)"}`;
+      const said = `${clockText(startMs)} to ${clockText(endMs)}: ${text}${whole ? "" : " (cut off)"}`;
       const box = {
         x,
         y: top,
@@ -269,16 +268,29 @@ function drawSays({ played }: TimelineData, stave: Stave): string {
         rx: 5,
         class: whole ? "says" : "says cut",
       };
-      let written = "";
-      // A number is wider than its sound: it stands over the edge of its pill.
-      if (width + 6 <= right - x || words.length <= 3) {
-        written = label(words, { x: (x + right) / 2, y: top + PILL / 2 + 4.5, class: "said" });
-      } else if (below.take(x, x + width + 6) !== null) {
-        written = label(words, { x, y: top + height - 4, class: "said below" });
-      }
-      return element("g", {}, `${tooltip(said)}${element("rect", box)}${written}`);
+      return element("g", {}, `${tooltip(said)}${element("rect", box)}${wordsOf(text, x, right, below)}`);
     })
     .join("");
+}
+
+/** Spoken words in their pill from `x` to `right`, or below it where they are longer than it. */
+function wordsOf(text: string, x: number, right: number, below: Rows): string {
+  const { top } = LANES.says;
+  const width = text.length * CHARACTER_WIDTH;
+  // A number is wider than its sound: it stands over the edge of its pill.
+  if (width + 6 <= right - x || text.length <= 3) {
+    return label(text, { x: (x + right) / 2, y: top + PILL / 2 + 4.5, class: "said" });
+  }
+  const leaves = x + width > STAVE_WIDTH;
+  const from = leaves ? STAVE_WIDTH - width : x;
+  const row = below.take(from, from + width + 6);
+  if (row === null) return "";
+  const place = leaves ? { x: STAVE_WIDTH, "text-anchor": "end" } : { x };
+  return label(text, {
+    ...place,
+    y: top + PILL + 12 + row * 14,
+    class: leaves ? "said below last" : "said below",
+  });
 }
 
 function drawSteps(data: TimelineData, stave: Stave): string {

@@ -18,7 +18,7 @@ svg .tick { text-anchor: middle; fill: var(--soft); font-size: 11px; } svg .tick
 .sees { fill: var(--sees); } .hears { fill: var(--hears); }
 .says { fill: var(--says); } .says.cut { fill-opacity: 0.45; stroke: var(--says); stroke-dasharray: 3 2; }
 svg .said { text-anchor: middle; fill: #ffffff; font-weight: 600; paint-order: stroke; stroke: var(--says); stroke-width: 4px; stroke-linejoin: round; }
-svg .said.below { text-anchor: start; fill: var(--says); stroke: none; font-size: 11px; }
+svg .said.below { text-anchor: start; fill: var(--says); stroke: none; font-size: 11px; } svg .said.below.last { text-anchor: end; }
 .step { fill: var(--step); } .step.late { fill: var(--bad); }
 .budget { stroke: var(--bad); stroke-width: 1; } .budget.half { stroke-dasharray: 2 4; opacity: 0.5; }
 svg .budget-name { text-anchor: end; font-size: 10px; fill: var(--bad); }

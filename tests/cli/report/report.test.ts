@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { webVtt } from "../../../src/cli/report/captions.ts";
 import { reportPage } from "../../../src/cli/report/page.ts";
+import { joinWords } from "../../../src/cli/report/phrases.ts";
 import { SessionRecord } from "../../../src/cli/report/record.ts";
 import { drawStaves } from "../../../src/cli/report/stave.ts";
 import type { SessionSummary } from "../../../src/runtime/events.ts";
@@ -82,6 +83,31 @@ describe("the timeline", () => {
     const drawing = drawStaves({ microTurnMs: 200, columns: [], marks: [], played: [], truth: null });
     expect(drawing.match(/<svg/g)).toHaveLength(1);
   });
+});
+
+test("joinWords joins what sounds in one go, but no numbers and nothing after a cut", () => {
+  const say = (text: string, startMs: number, endMs: number, whole = true) => ({
+    text,
+    startMs,
+    endMs,
+    whole,
+  });
+  const phrases = joinWords([
+    say(" stand", 0, 300),
+    say(" tall", 400, 700, true),
+    say(" 4", 800, 1000),
+    say(" then", 1100, 1300),
+    say(" sit", 1400, 1500, false),
+    say(" go", 1600, 1900),
+    say(" on", 2400, 2600),
+  ]);
+  expect(phrases.map(({ text, startMs, endMs, whole }) => [text, startMs, endMs, whole])).toEqual([
+    ["stand tall", 0, 700, true],
+    ["4", 800, 1000, true],
+    ["then sit", 1100, 1500, false],
+    ["go", 1600, 1900, true],
+    ["on", 2400, 2600, true],
+  ]);
 });
 
 describe("captions", () => {
