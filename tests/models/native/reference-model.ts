@@ -221,7 +221,9 @@ class Network {
     }
     const out = this.#linear(`video.fold.${i}.weight`, Float64Array.from(channels));
     if (i === this.#config.video.folds.length - 1) return out;
-    return this.#norm(`video.fold.${i}.norm`, out, this.#config.video.normEps).map((x) => 0.5 * x * (1 + erf(x / Math.SQRT2)));
+    return this.#norm(`video.fold.${i}.norm`, out, this.#config.video.normEps).map(
+      (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+    );
   }
 
   #norm(name: string, x: Float64Array, eps = this.#config.normEps): Float64Array {
