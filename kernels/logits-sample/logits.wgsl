@@ -42,7 +42,7 @@ fn word_times_x(index: u32, at: u32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   if (step.rows == 0u) { return; }
   let token = min(group.x * tokens_per_group + thread / lanes_per_token, params.vocab_size - 1u);
-  let words = params.cols / 4u >> weight_format;
+  let words = (params.cols / 4u) >> weight_format;
   let hidden = (step.rows - 1u) * (params.cols / 4u);
   var sum = 0.0;
   for (var i = thread % lanes_per_token; i < words; i += lanes_per_token) {
