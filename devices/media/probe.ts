@@ -49,7 +49,8 @@ export async function probe(part: string, path: string, signal: AbortSignal): Pr
       remedy: "Check the path",
     });
   }
-  const entries = "stream=codec_type,channels,width,height,sample_aspect_ratio,duration:stream_tags=rotate,DURATION";
+  const entries =
+    "stream=codec_type,channels,width,height,sample_aspect_ratio,duration:stream_tags=rotate,DURATION";
   const more = "stream_side_data=rotation:stream_disposition=attached_pic:format=duration";
   const program = new Program({
     part,

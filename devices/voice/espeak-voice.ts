@@ -32,7 +32,8 @@ export interface EspeakOptions {
 export class EspeakVoice implements Voice {
   readonly name: string;
   readonly #command: readonly [string, ...string[]];
-  readonly #closing = new AbortController();
+  /** One for each phrase that is being spoken. */
+  readonly #speaking = new Set<AbortController>();
 
   constructor(options: EspeakOptions = {}) {
     const rate = String(WORDS_PER_MINUTE);
@@ -43,36 +44,44 @@ export class EspeakVoice implements Voice {
 
   async synthesize(text: string, signal: AbortSignal): Promise<Speech> {
     signal.throwIfAborted();
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
     const [command, ...args] = this.#command;
+    const stop = new AbortController();
     const program = new Program({
       part: this.name,
       command,
       args,
       remedy: `Install it: sh deploy/setup.sh, or apt-get install ${command}`,
-      signal: AbortSignal.any([signal, timeout, this.#closing.signal]),
+      signal: stop.signal,
       // Text goes by stdin, where it can never be taken for an option.
       input: `${text}\n`,
     });
-    // A flush is not to wait until the killed child is gone.
-    const wav = await unlessAborted(this.#read(program), signal);
-    const status = await program.ended;
-    signal.throwIfAborted();
-    if (status !== 0) {
-      const reason = timeout.aborted
-        ? `no answer in ${TIMEOUT_MS / 1000} s`
-        : program.complaint || "no message";
-      throw new RuntimeError("device-unavailable", {
-        part: this.name,
-        problem: `${command} failed (${reason})`,
-        remedy: `Try it by hand: echo hello | ${this.#command.join(" ")} > hello.wav`,
-      });
+    const timer = setTimeout(() => stop.abort(), TIMEOUT_MS);
+    this.#speaking.add(stop);
+    try {
+      // A flush is not to wait until the killed child is gone.
+      const wav = await unlessAborted(this.#read(program), signal);
+      const status = await unlessAborted(program.ended, signal);
+      if (status !== 0)
+        throw this.#failed(stop.signal.aborted ? "no answer" : program.complaint || "no message");
+      return trimSilence(readWav(this.name, wav));
+    } finally {
+      clearTimeout(timer);
+      this.#speaking.delete(stop);
+      stop.abort();
     }
-    return trimSilence(readWav(this.name, wav));
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    for (const stop of this.#speaking) stop.abort();
+  }
+
+  #failed(reason: string): RuntimeError {
+    const [command] = this.#command;
+    return new RuntimeError("device-unavailable", {
+      part: this.name,
+      problem: `${command} failed (${reason})`,
+      remedy: `Try it by hand: echo hello | ${this.#command.join(" ")} > hello.wav`,
+    });
   }
 
   async #read(program: Program): Promise<Buffer> {

@@ -82,6 +82,7 @@ export class Session {
       await this.#outputs.drained();
       await speaker.close();
     } catch (fault) {
+      this.#outputs.flush();
       await speaker.discard();
       throw fault;
     } finally {

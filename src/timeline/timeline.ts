@@ -151,14 +151,18 @@ export class Timeline {
     await this.#clock.during(this.#recordedReach(endMs, signal));
     const microphone = this.#feeds.find((feed) => feed.source.kind === "audio" && !feed.source.recorded);
     if (!microphone || microphone.reachedMs >= endMs || microphone.ended) return;
+    // One controller for both waits, tied to the signal by hand: AbortSignal.any() leaks with a long-lived signal
+    // (https://github.com/nodejs/node/issues/54614).
     const settled = new AbortController();
-    const eitherSignal = AbortSignal.any([signal, settled.signal]);
-    const grace = this.#clock.sleepUntil(endMs + LIVE_GRACE_MS, eitherSignal);
-    const arrival = microphone.reaches(endMs, eitherSignal);
+    const onAbort = () => settled.abort(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const grace = this.#clock.sleepUntil(endMs + LIVE_GRACE_MS, settled.signal);
+    const arrival = microphone.reaches(endMs, settled.signal);
     // A microphone that fails while it is waited for is reported as a lost device, and the one that came second of the
     // two rejects with the abort made here.
-    await Promise.race([grace, arrival.catch(() => {})]).finally(() => settled.abort());
-    await grace.catch(() => {});
+    await Promise.race([grace.catch(() => {}), arrival.catch(() => {})]);
+    settled.abort();
+    signal.removeEventListener("abort", onAbort);
     signal.throwIfAborted();
   }
 

@@ -73,6 +73,20 @@ describe("audio track", () => {
     expect(next[400]).toBe(0);
   });
 
+  test("a chunk that overlaps what is there loses that part", () => {
+    const track = new AudioTrack(RATE_HZ);
+    const level = (fromSample: number, value: number) => ({
+      ...chunk(fromSample, 1000),
+      samples: new Float32Array(1000).fill(value),
+    });
+    track.write(level(0, 0.25));
+    track.write(level(500, 0.5));
+    const heard = track.take(TURN);
+    expect([heard[499], heard[500], heard[999], heard[1000], heard[1499], heard[1500]]).toEqual([
+      0.25, 0.25, 0.25, 0.5, 0.5, 0,
+    ]);
+  });
+
   test("after its end silence is no gap", () => {
     const track = new AudioTrack(RATE_HZ);
     track.write(chunk(0, TURN));
