@@ -10,8 +10,10 @@ import {
   uploadMatrix,
 } from "../../kernels/matrix.ts";
 import { packRows, ROW_KIND, type Row } from "../../kernels/step.ts";
+import { OnnxGraph } from "../../models/native/cpu/onnx-graph.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { describeOnGpu, expectClose, gaussian, input, integers, output, run, step } from "./harness.ts";
+import { runOnnx } from "./onnx.ts";
 
 const SIZES = { vocabSize: 40, nTiles: 3, nChannels: 80, nLevels: 16, frames: 4, eps: 1e-6 };
 
@@ -96,6 +98,31 @@ it("embedding-sum reference: clock and text worked by hand", () => {
   const given = { ...SIZES, rows, text: [3, 4], tables, levels: [], tiles: [], cols };
   // Micro-turn 18308 ends at 3661.8 s = 1:01:01.8: tick 4, second 6, ten seconds 15, minute 22, ten minutes 31, hour 38.
   expect([...embeddingSumReference(given)]).toEqual([1004, 2004, 4 + 6 + 15 + 22 + 31 + 38]);
+});
+
+it("embedding-sum reference: onnxruntime's Gather and sum", async () => {
+  const cols = 24;
+  const tables = tablesOf(cols);
+  const levels = integers(7, SIZES.frames * SIZES.nChannels, SIZES.nLevels);
+  const graph = new OnnxGraph();
+  const table = graph.constant("audio", "float32", [SIZES.nChannels * SIZES.nLevels, cols], tables.audio);
+  const rowsOfTable = BigInt64Array.from(levels, (level, i) =>
+    BigInt((i % SIZES.nChannels) * SIZES.nLevels + level),
+  );
+  const dims = [SIZES.frames, SIZES.nChannels];
+  const gathered = graph.node("Gather", [table, graph.constant("at", "int64", dims, rowsOfTable)]);
+  const sums = graph.node("ReduceSum", [gathered, graph.int64s([1])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+  const scale = graph.constant("norm", "float32", [cols], tables.audioNorm);
+  const y = graph.node("SimplifiedLayerNormalization", [sums, scale], {
+    attributes: { axis: { int: -1 }, epsilon: { float: SIZES.eps } },
+    name: "y",
+  });
+  graph.output(y, "float32", [SIZES.frames, cols]);
+  const rows = [0, 1, 2, 3].map((frame) => row(ROW_KIND.audio, frame));
+  const expected = embeddingSumReference({ ...SIZES, rows, text: [], tables, levels, tiles: [], cols });
+  expectClose(await runOnnx(graph), expected, { absolute: 80 * 2 ** -24, relative: 1e-5 });
 });
 
 describeOnGpu("embedding-sum", (gpu) => {

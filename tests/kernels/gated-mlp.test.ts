@@ -10,8 +10,10 @@ import {
   toHalf,
   uploadMatrix,
 } from "../../kernels/matrix.ts";
+import { OnnxGraph } from "../../models/native/cpu/onnx-graph.ts";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { describeOnGpu, expectClose, gaussian, input, output, run, step } from "./harness.ts";
+import { runOnnx } from "./onnx.ts";
 
 interface Case {
   rows: number;
@@ -62,6 +64,34 @@ it("gated-mlp reference: an output worked by hand", () => {
   // Two outputs of two rows: gates are rows 0 and 1 of w, ups rows 2 and 3.
   const both = gatedMlpReference([1, -1], [1], [100, 200, 3, 5], 0);
   expect([...both].map(Math.round)).toEqual([300, 1000, 0, 0]);
+});
+
+it("gated-mlp reference: onnxruntime, operator by operator", async () => {
+  const [rows, cols, outCols] = [3, 48, 20];
+  const [x, norm, w] = [gaussian(1, rows * cols), gaussian(2, cols), gaussian(3, 2 * outCols * cols)];
+  const graph = new OnnxGraph();
+  const scale = graph.constant("norm", "float32", [cols], norm);
+  const normed = graph.node(
+    "SimplifiedLayerNormalization",
+    [graph.input("x", "float32", [rows, cols]), scale],
+    {
+      attributes: { axis: { int: -1 }, epsilon: { float: 0.5 } },
+    },
+  );
+  const half = (name: string, first: number) => {
+    const part = w.slice(first, first + outCols * cols);
+    const across = graph.node("Transpose", [graph.constant(name, "float32", [outCols, cols], part)]);
+    return graph.node("MatMul", [normed, across]);
+  };
+  const gate = half("gate", 0);
+  const silu = graph.node("Mul", [gate, graph.node("Sigmoid", [gate])]);
+  graph.output(graph.node("Mul", [silu, half("up", outCols * cols)], { name: "y" }), "float32", [
+    rows,
+    outCols,
+  ]);
+  const theirs = await runOnnx(graph, { x: { data: x, dims: [rows, cols] } });
+  // Factors of size sqrt(cols), each with a few f32 roundings.
+  expectClose(theirs, gatedMlpReference(x, norm, w, 0.5), { absolute: 1e-3 });
 });
 
 describeOnGpu("gated-mlp", (gpu) => {

@@ -11,8 +11,10 @@ import {
   uploadMatrix,
 } from "../../kernels/matrix.ts";
 import { rmsNormReference } from "../../kernels/rms-norm/rms-norm.reference.ts";
+import { OnnxGraph } from "../../models/native/cpu/onnx-graph.ts";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { describeOnGpu, expectClose, gaussian, input, output, run, step } from "./harness.ts";
+import { runOnnx } from "./onnx.ts";
 
 /** f32 sums of unit normal products: the rounding error of a sum of k terms is about sqrt(k) · 2^-24, times its spread. */
 const sumLimit = (cols: number) => ({ absolute: 8 * cols * 2 ** -24, relative: 2 ** -20 });
@@ -75,6 +77,40 @@ it("matmul reference: a product worked by hand", () => {
   // [1 2] · [3 4; 5 6; 7 8]ᵀ = [11 17 23]
   expect([...matmulReference([1, 2], [3, 4, 5, 6, 7, 8], 2)]).toEqual([11, 17, 23]);
   expect([...matmulReference([1, 2], [3, 4], 2, [100])]).toEqual([111]);
+});
+
+it("matmul reference: onnxruntime's MatMul", async () => {
+  const [rows, cols, outCols] = [5, 48, 33];
+  const x = gaussian(1, rows * cols);
+  const w = gaussian(2, outCols * cols);
+  const graph = new OnnxGraph();
+  const across = graph.node("Transpose", [graph.constant("w", "float32", [outCols, cols], w)]);
+  graph.output(
+    graph.node("MatMul", [graph.input("x", "float32", [rows, cols]), across], { name: "y" }),
+    "float32",
+    [rows, outCols],
+  );
+  const theirs = await runOnnx(graph, { x: { data: x, dims: [rows, cols] } });
+  expectClose(theirs, matmulReference(x, w, cols), sumLimit(cols));
+});
+
+it("q8: onnxruntime's MatMulNBits reads the blocks as the same matrix", async () => {
+  const [rows, cols, outCols] = [2, 64, 7];
+  const x = gaussian(1, rows * cols);
+  const blocks = quantize(gaussian(2, outCols * cols));
+  const graph = new OnnxGraph();
+  // Theirs are unsigned about a zero point of 128.
+  const bytes = Uint8Array.from(blocks.values, (value) => value + 128);
+  const b = graph.constant("b", "uint8", [outCols, cols / 32, 32], bytes);
+  const s = graph.constant("s", "float32", [(outCols * cols) / 32], blocks.scales);
+  const y = graph.node("MatMulNBits", [graph.input("x", "float32", [rows, cols]), b, s], {
+    domain: "com.microsoft",
+    attributes: { K: { int: cols }, N: { int: outCols }, bits: { int: 8 }, block_size: { int: 32 } },
+    name: "y",
+  });
+  graph.output(y, "float32", [rows, outCols]);
+  const theirs = await runOnnx(graph, { x: { data: x, dims: [rows, cols] } });
+  expectClose(theirs, matmulReference(x, toFloats(blocks), cols), sumLimit(cols));
 });
 
 it("chooses the tiling that reads the matrix least", () => {

@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import { rmsNormReference } from "../../kernels/rms-norm/rms-norm.reference.ts";
 import { createRmsNorm } from "../../kernels/rms-norm/rms-norm.ts";
+import { OnnxGraph } from "../../models/native/cpu/onnx-graph.ts";
 import { type Gpu, openGpu } from "../../src/gpu/device.ts";
 import { describeOnGpu, expectClose, gaussian, input, output, run, step } from "./harness.ts";
+import { runOnnx } from "./onnx.ts";
 
 /** f32: each element carries a few roundings, and the sum of squares of a long row loses little more. */
 const LIMIT = { absolute: 1e-6, relative: 4e-6 };
@@ -38,6 +40,21 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
 it("rms-norm reference: a row worked by hand", () => {
   // mean([3, 4]²) = 12.5; with eps 3.5 the root is 4.
   expect([...rmsNormReference([3, 4], [1, 2], 3.5)]).toEqual([0.75, 2]);
+});
+
+it("rms-norm reference: onnxruntime's SimplifiedLayerNormalization", async () => {
+  const [rows, cols] = [3, 50];
+  const x = gaussian(1, rows * cols);
+  const weight = gaussian(2, cols);
+  const graph = new OnnxGraph();
+  const scale = graph.constant("scale", "float32", [cols], weight);
+  const y = graph.node("SimplifiedLayerNormalization", [graph.input("x", "float32", [rows, cols]), scale], {
+    attributes: { axis: { int: -1 }, epsilon: { float: 0.25 } },
+    name: "y",
+  });
+  graph.output(y, "float32", [rows, cols]);
+  const theirs = await runOnnx(graph, { x: { data: x, dims: [rows, cols] } });
+  expectClose(theirs, rmsNormReference(x, weight, 0.25), LIMIT);
 });
 
 describeOnGpu("rms-norm", (gpu) => {

@@ -31,15 +31,12 @@ async function serve(port: MessagePort): Promise<void> {
     port.close();
     return;
   }
-  port.on("message", (request: Request) => {
-    answer(session, request)
-      .catch((error): Reply => ({ kind: "failed", fault: toWire(error) }))
-      .then((message) => {
-        reply(message);
-        // Nothing holds the thread once its port is closed.
-        if (request.kind === "close") port.close();
-      });
-  });
+  const handle = async (request: Request): Promise<void> => {
+    reply(await answer(session, request).catch((error): Reply => ({ kind: "failed", fault: toWire(error) })));
+    // Nothing holds the thread once its port is closed.
+    if (request.kind === "close") port.close();
+  };
+  port.on("message", (request: Request) => void handle(request));
   reply({ kind: "ready", adapter: session.adapter });
 }
 
