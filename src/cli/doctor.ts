@@ -76,9 +76,12 @@ async function gpuCheck(): Promise<Check> {
 
 async function cpuCheck(): Promise<Check> {
   try {
-    const { listSupportedBackends } = await import("onnxruntime-node");
-    const names = listSupportedBackends().map(({ name }) => name);
-    return { name: "cpu", state: "ok", detail: `onnxruntime-node with ${names.join(", ")}` };
+    const { env } = await import("onnxruntime-node");
+    return {
+      name: "cpu",
+      state: "ok",
+      detail: `onnxruntime-node ${env.versions.node ?? env.versions.common}`,
+    };
   } catch (error) {
     const detail = `onnxruntime-node does not load: ${error instanceof Error ? error.message : String(error)}`;
     return { name: "cpu", state: "fault", detail, remedy: "Run npm ci again" };
