@@ -59,6 +59,13 @@ backports_known() {
   grep -rhsE '^[^#]*bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d >/dev/null 2>&1
 }
 
+# The mirror that this machine takes Debian from already: backports come from the same place.
+debian_mirror() {
+  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+    sed -nE 's/^URIs:[[:space:]]*([^[:space:]]+).*/\1/p; s/^deb[[:space:]]+(\[[^]]*\][[:space:]]*)?([^[:space:]]+).*/\2/p' |
+    grep -E '/debian/?$' | head -n 1
+}
+
 quiet_apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >/dev/null; }
 
 install_package() {
@@ -74,7 +81,7 @@ install_package() {
 install_system_packages() {
   if needs_backports && ! mesa_is_new_enough && ! backports_known; then
     say "adding bookworm-backports to the package sources ($backports_list): Debian 12's own Vulkan driver is too old"
-    echo "deb http://deb.debian.org/debian bookworm-backports main" > "$backports_list"
+    echo "deb $(debian_mirror) bookworm-backports main" > "$backports_list"
   fi
   say "apt-get update"
   quiet_apt update || warn "apt-get update failed; going on with the package lists that are there"
@@ -87,7 +94,7 @@ install_system_packages() {
 print_request() {
   say "not root, so no system package is installed. Ask the administrator to run:"
   if needs_backports && ! mesa_is_new_enough && ! backports_known; then
-    echo "    echo 'deb http://deb.debian.org/debian bookworm-backports main' > $backports_list"
+    echo "    echo 'deb $(debian_mirror) bookworm-backports main' > $backports_list"
   fi
   echo "    apt-get update"
   others=$(echo "$1" | grep -vx mesa-vulkan-drivers | tr '\n' ' ' || true)
