@@ -59,11 +59,12 @@ backports_known() {
   grep -rhsE '^[^#]*bookworm-backports' /etc/apt/sources.list /etc/apt/sources.list.d >/dev/null 2>&1
 }
 
-# The mirror that this machine takes Debian from already: backports come from the same place.
+# The mirror that this machine takes Debian from already, or Debian's own: backports come from the same place.
 debian_mirror() {
-  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
     sed -nE 's/^URIs:[[:space:]]*([^[:space:]]+).*/\1/p; s/^deb[[:space:]]+(\[[^]]*\][[:space:]]*)?([^[:space:]]+).*/\2/p' |
-    grep -E '/debian/?$' | head -n 1
+    grep -E '/debian/?$' | head -n 1)
+  echo "${mirror:-http://deb.debian.org/debian}"
 }
 
 quiet_apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >/dev/null; }
