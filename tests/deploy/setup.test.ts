@@ -43,7 +43,20 @@ class Sandbox {
     mkdirSync(this.#bin);
     copyFileSync(script, join(this.root, "deploy/setup.sh"));
     writeFileSync(join(this.root, "package-lock.json"), "{}\n");
-    for (const tool of ["sh", "dirname", "grep", "tr", "cat", "cmp", "cp", "awk", "mkdir", "chmod"]) {
+    for (const tool of [
+      "sh",
+      "dirname",
+      "grep",
+      "tr",
+      "cat",
+      "cmp",
+      "cp",
+      "awk",
+      "sed",
+      "head",
+      "mkdir",
+      "chmod",
+    ]) {
       const path = spawnSync("sh", ["-c", `command -v ${tool}`])
         .stdout.toString()
         .trim();
