@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { RuntimeError } from "../core/errors.ts";
+import { debugLevel, stderrLog } from "../core/log.ts";
 import type { BufferView } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 
@@ -61,6 +62,8 @@ export function createPipeline(gpu: Gpu, spec: PipelineSpec): Promise<Pipeline> 
 async function compile(gpu: Gpu, spec: PipelineSpec): Promise<Pipeline> {
   const file = spec.shader.pathname.split("/").at(-1) ?? spec.label;
   const code = await readShader(spec);
+  if (debugLevel >= 4)
+    stderrLog.write("debug", spec.label, `${JSON.stringify(spec.constants ?? {})}\n${code}`);
   gpu.device.pushErrorScope("validation");
   const module = gpu.device.createShaderModule({ label: file, code });
   const scope = gpu.device.popErrorScope();

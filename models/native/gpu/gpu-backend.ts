@@ -18,6 +18,8 @@ class GpuBackend implements NativeBackend {
   #adapter = "";
   /** Settles the request at hand. */
   #pending: ((reply: Reply) => void) | null = null;
+  /** Settles with it: `close` may come while a step runs. */
+  #settled: Promise<unknown> = Promise.resolve();
   /** Why the worker is gone, once it is. */
   #end: RuntimeError | null = null;
 
@@ -60,6 +62,7 @@ class GpuBackend implements NativeBackend {
   }
 
   async close(): Promise<void> {
+    await this.#settled;
     if (this.#end) return;
     const ended = new Promise((resolve) => this.#worker.once("exit", resolve));
     await this.#ask({ kind: "close" });
@@ -74,10 +77,12 @@ class GpuBackend implements NativeBackend {
         problem: `${request.kind} was called before the call before it settled`,
       });
     }
-    return new Promise((resolve) => {
+    const reply = new Promise<Reply>((resolve) => {
       this.#pending = resolve;
       this.#worker.postMessage(request);
     });
+    this.#settled = reply;
+    return reply;
   }
 
   #settle(reply: Reply): void {

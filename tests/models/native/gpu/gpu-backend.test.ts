@@ -23,10 +23,16 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true }));
 
 it("an error keeps its code, part and message between threads", () => {
-  const error = new RuntimeError("gpu-compile", { part: "matmul f32", problem: "matmul.wgsl:3:1 no", remedy: "Do" });
+  const error = new RuntimeError("gpu-compile", {
+    part: "matmul f32",
+    problem: "matmul.wgsl:3:1 no",
+    remedy: "Do",
+  });
   const copy = fromWire(structuredClone(toWire(error)));
   expect([copy.code, copy.part, copy.message]).toEqual([error.code, error.part, error.message]);
-  expect(fromWire(toWire(new TypeError("x is not a function"))).message).toBe("gpu worker: x is not a function");
+  expect(fromWire(toWire(new TypeError("x is not a function"))).message).toBe(
+    "gpu worker: x is not a function",
+  );
 });
 
 describeOnGpu("GPU backend", (gpu) => {
@@ -61,7 +67,10 @@ describeOnGpu("GPU backend", (gpu) => {
     for (const block of blocks) await backend.step([block]);
     // In this thread the binding would keep it at 1.
     expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.7);
+    // A close that comes while a step runs lets it end.
+    const step = backend.step([{ ...blocks[0]!, turn: 3 }]);
     await backend.close();
+    expect((await step).length).toBeGreaterThan(0);
   });
 
   it("gives a fault at the start its type", async () => {

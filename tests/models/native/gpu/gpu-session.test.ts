@@ -3,7 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { ROW_KIND } from "../../../../kernels/step.ts";
-import { GREEDY, type InputBlock, type Sampling, type WeightFormat } from "../../../../models/native/backend.ts";
+import {
+  GREEDY,
+  type InputBlock,
+  type Sampling,
+  type WeightFormat,
+} from "../../../../models/native/backend.ts";
 import { type Checkpoint, loadCheckpoint } from "../../../../models/native/checkpoint.ts";
 import { SAID_SLOT, SLOTS_PER_TURN } from "../../../../models/native/config.ts";
 import { createCpuBackend } from "../../../../models/native/cpu/cpu-backend.ts";
