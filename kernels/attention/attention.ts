@@ -7,7 +7,7 @@ import type { KvCacheShape, LayerCache } from "../kv-cache.ts";
 
 /** How the work is cut up. Chosen by the wrapper; a test or a tuner may name another cut. */
 export interface AttentionTiling {
-  /** Threads, and slots scored at a time: a multiple of headDim / 4. */
+  /** Threads, each of which scores four slots at a time: a multiple of headDim / 4. */
   workgroupSize: number;
   /** Parts of the cache that run side by side; more than one costs a second dispatch that joins them. */
   splits: number;
@@ -44,17 +44,18 @@ const MERGE_BINDINGS = ["read", "readWrite", "uniform", "uniform"] as const;
 
 /**
  * One row at a time is bound by how long a workgroup walks the cache, so a GPU splits it; the two or so cores of a
- * software adapter are busy without. Several rows keep a GPU busy by themselves and share their reading of the cache.
+ * software adapter are busy without, and its barriers cost least in the smallest workgroups. Several rows keep a GPU
+ * busy by themselves.
  */
 export function defaultAttentionTiling(
   gpu: Gpu,
   shape: Pick<AttentionSpec, "headDim" | "capacity" | "maxRows">,
 ): AttentionTiling {
+  const { isSoftware } = gpu.adapter;
   const chunks = shape.headDim / 4;
-  const workgroupSize = chunks * Math.max(1, Math.floor(64 / chunks));
-  const tiles = Math.ceil(shape.capacity / workgroupSize);
-  const splits = gpu.adapter.isSoftware || shape.maxRows > 4 ? 1 : Math.min(16, Math.ceil(tiles / 2));
-  return { workgroupSize, splits };
+  const workgroupSize = chunks * Math.ceil((isSoftware ? 8 : 32) / chunks);
+  const tiles = Math.ceil(shape.capacity / (4 * workgroupSize));
+  return { workgroupSize, splits: isSoftware || shape.maxRows > 4 ? 1 : Math.min(16, tiles) };
 }
 
 /**
@@ -92,13 +93,13 @@ export async function createAttention(gpu: Gpu, spec: AttentionSpec): Promise<Di
     gpu,
     { label: `${label} params`, role: "uniform" },
     Uint32Array.of(
+      workgroupSize,
       chunks,
       workgroupSize / chunks,
       splits,
       capacity,
       spec.perceptionSlots,
       spec.perceptionTurns,
-      0,
       0,
     ),
   );
