@@ -79,7 +79,8 @@ export class NativeModel implements InteractionModel {
     this.#isStepping = true;
     try {
       const tokens = await this.#backend.step(inputs.map((input) => this.#prepare(input)));
-      return { index: last.index, tokens, parts: this.#output.decode(tokens) };
+      const unfinished = tokens.at(-1) !== this.#config.tokens.next; // closed by the cap, perhaps within a word
+      return { index: last.index, tokens, parts: this.#output.decode(tokens), unfinished };
     } finally {
       this.#isStepping = false;
     }

@@ -184,7 +184,7 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
     return out
 
 
-SHARE = {"video": 2.0, "text": 1.0, "audio": 0.7}
+SHARE = {"video": 2.0, "text": 2.0, "audio": 0.7}
 HOLD = 0.2  # share of the run at the full learning rate; from there it falls to nothing in a straight line
 AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "stem_pose": 2.0, "speech": 0.3}
 
