@@ -43,9 +43,8 @@ const BINDINGS = ["read", "read", "read", "read", "read", "readWrite", "uniform"
 const MERGE_BINDINGS = ["read", "readWrite", "uniform", "uniform"] as const;
 
 /**
- * One row at a time is bound by how long a workgroup walks the cache, so a GPU splits it; the two or so cores of a
- * software adapter are busy without, and its barriers cost least in the smallest workgroups. Several rows keep a GPU
- * busy by themselves.
+ * A workgroup is bound by how long it walks the cache, so a GPU splits the cache, most for a single row. The two or so
+ * cores of a software adapter are busy without, and its barriers cost least in the smallest workgroups.
  */
 export function defaultAttentionTiling(
   gpu: Gpu,
@@ -55,7 +54,7 @@ export function defaultAttentionTiling(
   const chunks = shape.headDim / 4;
   const workgroupSize = chunks * Math.ceil((isSoftware ? 8 : 32) / chunks);
   const tiles = Math.ceil(shape.capacity / (4 * workgroupSize));
-  return { workgroupSize, splits: isSoftware || shape.maxRows > 4 ? 1 : Math.min(16, tiles) };
+  return { workgroupSize, splits: isSoftware ? 1 : Math.min(shape.maxRows > 4 ? 4 : 16, tiles) };
 }
 
 /**
