@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { ROW_KIND } from "../../../../kernels/step.ts";
 import {
@@ -18,6 +19,9 @@ import { Readback } from "../../../../src/gpu/readback.ts";
 import { describeOnGpu, readBack } from "../../../kernels/harness.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
 import { randomBlocks, type ScenarioOptions } from "../scenario.ts";
+
+/** A tiny network out of the training script. */
+const TRAINED = fileURLToPath(new URL("../../../fixtures/native-tiny/", import.meta.url));
 
 let directory: string;
 let checkpoint: Checkpoint;
@@ -132,6 +136,16 @@ describeOnGpu("GPU session", () => {
     // Worth the name: blocks end in both ways.
     expect(spoken.some((tokens) => tokens.at(-1) === special.next)).toBe(true);
     expect(spoken.some((tokens) => tokens.length === limits.outputTokensPerMicroTurn)).toBe(true);
+  });
+
+  it("says what the CPU backend says with the network that was trained", async () => {
+    const trained = await loadCheckpoint(TRAINED);
+    const steps = oneByOne(randomBlocks(trained.config, { turns: 25, seed: 19 }));
+    const options = { checkpoint: trained, sampling: GREEDY, weights: "as-stored" } as const;
+    const [gpu, cpu] = [await GpuSession.create(options), await createCpuBackend(options)];
+    expect(await speak(gpu, steps)).toEqual(await speak(cpu, steps));
+    await gpu.close();
+    await cpu.close();
   });
 
   it("says the same in one submission as token by token", async () => {
