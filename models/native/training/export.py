@@ -15,7 +15,7 @@ import torch
 from features import dmel_levels, video_features
 from model import Native, load_config
 from safetensors.numpy import save_file
-from scenarios import video_sample
+from scenarios import NEXT, YIELD, video_sample
 from train import CONFIG, TOKENIZER, Maker, collate
 
 
@@ -66,7 +66,8 @@ if __name__ == "__main__":
     parser.add_argument("checkpoint", nargs="?")
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--fixture")
-    parser.add_argument("--speak-bias", type=float, default=0.0, help="taken off the logit of silence; chosen on generated data by evaluate.py")
+    parser.add_argument("--speak-bias", type=float, default=0.0, help="taken off the logit of silence: more numbers, said sooner")
+    parser.add_argument("--yield-bias", type=float, default=0.0, help="added to the logit of giving way; choose both on generated data (thresholds.py)")
     args = parser.parse_args()
     if args.fixture:
         write_fixture(args.fixture)
@@ -74,5 +75,6 @@ if __name__ == "__main__":
         model = Native(load_config(CONFIG))
         model.load_state_dict(torch.load(args.checkpoint)["model"])
         with torch.no_grad():
-            model.head_bias[1] -= args.speak_bias
+            model.head_bias[NEXT] -= args.speak_bias
+            model.head_bias[YIELD] += args.yield_bias
         write_checkpoint(model, args.folder)

@@ -156,8 +156,8 @@ class Native(nn.Module):
     def logits(self, hidden):
         return F.linear(hidden, self.text) + self.head_bias
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The shipped tensors under their checkpoint names."""
+    def named_tensors(self) -> dict[str, nn.Parameter]:
+        """The parameters that ship, under their checkpoint names."""
         out = {"embed.text": self.text, "embed.role": self.role, "embed.clock": self.clock, "embed.tile": self.tile,
                "audio.table": self.audio_table, "audio.norm": self.audio_norm, "out_norm": self.out_norm, "head.bias": self.head_bias}
         for i, w in enumerate(self.folds):
@@ -167,7 +167,17 @@ class Native(nn.Module):
         for i, layer in enumerate(self.layers):
             for name, w in layer.named_parameters():
                 out[f"layers.{i}.{name}"] = w
-        return {k: w.detach().float().contiguous() for k, w in out.items()}
+        return out
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The shipped tensors: f32, detached."""
+        return {k: w.detach().float().contiguous() for k, w in self.named_tensors().items()}
+
+    @torch.no_grad()
+    def take(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Goes on from shipped tensors, those of `tensors()`; the auxiliary heads begin anew."""
+        for name, own in self.named_tensors().items():
+            own.copy_(tensors[name])
 
 
 def load_config(path: str) -> dict:

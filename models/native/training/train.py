@@ -19,6 +19,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from features import dmel_levels, patches, video_features
 from model import Native, load_config
+from safetensors.torch import load_file
 from scenarios import CLOCK, NEXT, PAD, SAID, Codec, Sample, audio_sample, text_sample, video_sample
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -233,7 +234,10 @@ def train(rank: int, args) -> None:
     dist.init_process_group("gloo", init_method="file://" + os.path.abspath(os.path.join(args.out, "ranks")), rank=rank, world_size=args.ranks)
     model = Native(load_config(CONFIG))
     if args.init:
-        model.load_state_dict(torch.load(args.init)["model"], strict=False)
+        if os.path.isdir(args.init):
+            model.take(load_file(os.path.join(args.init, "model.safetensors")))
+        else:
+            model.load_state_dict(torch.load(args.init)["model"])
     matrices = [p for layer in model.layers for p in layer.parameters() if p.ndim == 2] + list(model.folds)
     ids = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in ids]
@@ -299,7 +303,7 @@ def main():
     parser.add_argument("--bank", help="folder of sounds.py build; without it nothing is heard")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--init", help="checkpoint to go on from")
+    parser.add_argument("--init", help="what to go on from: a last.pt, or a checkpoint folder such as ../shipped")
     parser.add_argument("--video", type=int, default=4, help="samples per step and process")
     parser.add_argument("--text", type=int, default=4)
     parser.add_argument("--audio", type=int, default=3)
