@@ -263,7 +263,7 @@ function drawSays({ played }: TimelineData, stave: Stave): string {
       const box = {
         x,
         y: top,
-        width: Math.max(3, right - x),
+        width: Math.max(3, right - x - 1),
         height: PILL,
         rx: 5,
         class: whole ? "says" : "says cut",

@@ -98,7 +98,8 @@ function markOf(event: SessionEvent): Mark | null {
         text: `${event.direction === "down" ? "saves" : "restores"} ${event.saving}`,
       };
     case "device":
-      return { lane: "event", tMs, text: `${event.device} ${event.state}` };
+      // A file's folders are of no interest here, and often long.
+      return { lane: "event", tMs, text: `${event.device.replace(/\S*\//, "")} ${event.state}` };
     case "end":
       return null;
     default:

@@ -73,8 +73,8 @@ describe("the timeline", () => {
     expect(drawing).toMatch(/<path d="M602\.0 /);
     expect(drawing).toMatch(/<rect x="343" [^>]*class="says"/);
     // A phrase over the edge of a stave is drawn in both: its end to the right edge, its rest from the left one.
-    expect(drawing).toMatch(/<rect x="1094\.1" [^>]*width="25\.9"[^>]*class="says cut"/);
-    expect(drawing).toMatch(/<rect x="84" [^>]*width="25\.9"[^>]*class="says cut"/);
+    expect(drawing).toMatch(/<rect x="1094\.1" [^>]*width="24\.9"[^>]*class="says cut"/);
+    expect(drawing).toMatch(/<rect x="84" [^>]*width="24\.9"[^>]*class="says cut"/);
     // 20 ms of 200 are a tenth of the lane's 36 px.
     expect(drawing).toMatch(/height="3\.6" class="step"/);
   });

@@ -31,6 +31,13 @@ describe("the collector", () => {
     expect(collector.columns[2]!.levelDb).toBeNull();
   });
 
+  test("names a file by its own name", () => {
+    const collector = new Collector();
+    const device = "file camera /home/ann/films/squat.mp4";
+    collector.event({ kind: "device", tMs: 0, microTurn: 0, device, state: "ended", detail: "" });
+    expect(collector.marks[0]!.text).toBe("file camera squat.mp4 ended");
+  });
+
   test("keeps the newest only, if told so", () => {
     const collector = new Collector(3);
     for (let i = 0; i < 10; i++) {
