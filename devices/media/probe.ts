@@ -49,13 +49,11 @@ export async function probe(part: string, path: string, signal: AbortSignal): Pr
       remedy: "Check the path",
     });
   }
-  const entries =
-    "stream=codec_type,channels,width,height,sample_aspect_ratio,duration:stream_tags=rotate,DURATION";
-  const more = "stream_side_data=rotation:stream_disposition=attached_pic:format=duration";
   const program = new Program({
     part,
     command: "ffprobe",
-    args: ["-v", "error", "-show_entries", `${entries}:${more}`, "-of", "json", `file:${path}`],
+    // Everything, unfiltered: the names that -show_entries knows differ between ffmpeg 4.4 and 5.1.
+    args: ["-v", "error", "-show_streams", "-show_format", "-of", "json", `file:${path}`],
     remedy: FFMPEG_REMEDY,
     signal,
   });
@@ -76,7 +74,7 @@ export async function probe(part: string, path: string, signal: AbortSignal): Pr
   return parseAnswer(answer);
 }
 
-/** The part of ffprobe's JSON that we ask for. */
+/** The part of ffprobe's JSON that we read. */
 interface ProbeStream {
   codec_type?: string;
   channels?: number;
