@@ -60,7 +60,7 @@ describe("the shipped checkpoint in the demonstration's scene", () => {
     const model = await loadNativeModel({ directory: shipped, backend: "cpu" });
     account = await live(model, scene, scene.durationS * 1000);
     await model.close();
-  });
+  }, 120_000);
 
   it("says a number for each repetition, within 1 of the truth at the end", () => {
     const questionS = scene.typed.find(({ text }) => text.startsWith("how many"))!.timeS;
@@ -80,7 +80,7 @@ describe("the shipped checkpoint in the demonstration's scene", () => {
 
   it("gives way to the person who interrupts, and not before", () => {
     const startMs = scene.truth.speech[0]!.startS * 1000;
-    const yields = account.events.filter(({ kind }) => kind === "yield").map(({ tMs }) => tMs);
+    const yields = account.events.filter((event) => event.kind === "yield").map(({ tMs }) => tMs);
     expect(yields).toHaveLength(1);
     expect(yields[0]).toBeGreaterThan(startMs);
     expect(yields[0]).toBeLessThanOrEqual(startMs + 600);
@@ -105,5 +105,5 @@ describeOnGpu("the shipped checkpoint on both backends", () => {
     const [onGpu, onCpu] = [await live(gpu, scene, durationMs), await live(cpu, scene, durationMs)];
     expect(onGpu.tokens).toEqual(onCpu.tokens);
     expect(onGpu.tokens.flat().length).toBeGreaterThan(onGpu.tokens.length); // it did speak
-  }, 180_000);
+  }, 240_000);
 });
