@@ -126,7 +126,10 @@ describe("a session", () => {
       const { session, events, steps } = setUp({ script }, { sources: oneSecond(), durationMs: 3000 });
       await session.run();
       const told = events.map((event) => (event.kind === "end" ? event.tMs : event));
-      return { told, steps: steps.map(({ inputs, output }) => ({ inputs: inputs.map(fingerprint), output })) };
+      return {
+        told,
+        steps: steps.map(({ inputs, output }) => ({ inputs: inputs.map(fingerprint), output })),
+      };
     };
     expect(await once()).toEqual(await once());
   });

@@ -94,6 +94,13 @@ test("typed text, serial lines and reasoner results are read, so much a micro-tu
   expect(read[0]![0]).toBe(3);
 });
 
+test("a block that its cap closed is unfinished", async () => {
+  const { backend, model } = fakeModel();
+  const [, one] = tokenizer.encodeTyped("1");
+  backend.output = [one!, one!];
+  expect((await model.step([turn(0)])).unfinished).toBe(true);
+});
+
 test("the answer carries the last micro-turn's index, the tokens and what they mean", async () => {
   const { backend, model } = fakeModel();
   const [, one] = tokenizer.encodeTyped("1");
@@ -102,6 +109,7 @@ test("the answer carries the last micro-turn's index, the tokens and what they m
     index: 5,
     tokens: [2, one, 1],
     parts: [{ kind: "yield" }, { kind: "speech", text: " 1" }],
+    unfinished: false,
   });
   expect(backend.steps[0]!.map((block) => block.turn)).toEqual([4, 5]);
 });
