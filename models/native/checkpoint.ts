@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Q8_BLOCK } from "../../kernels/matrix.ts";
 import { RuntimeError } from "../../src/core/errors.ts";
 import { CLOCK_ROWS, type NativeConfig, parseNativeConfig, tileCount } from "./config.ts";
 import { floatValues, readSafetensors, type StoredTensor } from "./safetensors.ts";
@@ -7,9 +8,6 @@ import { floatValues, readSafetensors, type StoredTensor } from "./safetensors.t
 export const CONFIG_FILE = "config.json";
 export const WEIGHTS_FILE = "model.safetensors";
 export const TOKENIZER_FILE = "tokenizer.json";
-
-/** Elements that share one scale, along a row. */
-export const Q8_BLOCK = 32;
 
 /** How many faults one message lists. */
 const MAX_LISTED = 12;

@@ -1,12 +1,6 @@
+import { quantize, toFloats } from "../../kernels/matrix.ts";
 import type { WeightFormat } from "./backend.ts";
-import {
-  type Checkpoint,
-  type F32Tensor,
-  mayBeQ8,
-  Q8_BLOCK,
-  type Q8Tensor,
-  type Tensor,
-} from "./checkpoint.ts";
+import { type Checkpoint, type F32Tensor, mayBeQ8, type Q8Tensor, type Tensor } from "./checkpoint.ts";
 
 /**
  * Rounds a matrix to q8: per block of 32 along a row, scale = largest magnitude / 127, value = nearest integer, a tie
@@ -16,30 +10,13 @@ import {
  */
 export function quantizeQ8(matrix: F32Tensor): Q8Tensor {
   const [rows, cols] = [matrix.shape[0]!, matrix.shape[1]!];
-  const values = new Int8Array(rows * cols);
-  const scales = new Float32Array((rows * cols) / Q8_BLOCK);
-  for (const block of scales.keys()) {
-    const start = block * Q8_BLOCK;
-    let largest = 0;
-    for (let i = start; i < start + Q8_BLOCK; i++) largest = Math.max(largest, Math.abs(matrix.data[i]!));
-    const scale = Math.fround(largest / 127);
-    scales[block] = scale;
-    // A block of denormals can have a scale that rounds to zero.
-    if (scale === 0) continue;
-    for (let i = start; i < start + Q8_BLOCK; i++) {
-      const ratio = matrix.data[i]! / scale;
-      values[i] = Math.max(-127, Math.min(127, Math.sign(ratio) * Math.round(Math.abs(ratio))));
-    }
-  }
-  return { kind: "q8", shape: [rows, cols], values, scales };
+  return { ...quantize(matrix.data), shape: [rows, cols] };
 }
 
 /** The values that a tensor stands for. A tensor that is f32 already is returned itself. */
 export function toF32(tensor: Tensor): F32Tensor {
   if (tensor.kind === "f32") return tensor;
-  const data = new Float32Array(tensor.values.length);
-  for (const i of data.keys()) data[i] = tensor.values[i]! * tensor.scales[Math.floor(i / Q8_BLOCK)]!;
-  return { kind: "f32", shape: tensor.shape, data };
+  return { kind: "f32", shape: tensor.shape, data: toFloats(tensor) };
 }
 
 /**

@@ -1,4 +1,5 @@
-import { Q8_BLOCK, type Q8Tensor, type Tensor } from "../checkpoint.ts";
+import { Q8_BLOCK } from "../../../kernels/matrix.ts";
+import type { Q8Tensor, Tensor } from "../checkpoint.ts";
 import type { OnnxGraph } from "./onnx-graph.ts";
 
 /** MatMulNBits rounds the activations to int8 too; without it its 8-bit path is slower than f32. */
