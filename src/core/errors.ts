@@ -13,6 +13,8 @@ export type ErrorCode =
   | "gpu-device-lost"
   | "gpu-out-of-memory"
   | "output-failed"
+  | "endpoint-failed"
+  | "queue-full"
   | "internal";
 
 /** sysexits: what the process returns for each kind of failure. */
@@ -39,6 +41,8 @@ const EXIT_BY_CODE: Record<ErrorCode, number> = {
   "gpu-device-lost": EXIT.temporary,
   "gpu-out-of-memory": EXIT.temporary,
   "output-failed": EXIT.temporary,
+  "endpoint-failed": EXIT.temporary,
+  "queue-full": EXIT.temporary,
   internal: EXIT.failure,
 };
 
