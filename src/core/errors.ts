@@ -15,6 +15,10 @@ export type ErrorCode =
   | "output-failed"
   | "endpoint-failed"
   | "queue-full"
+  | "link-down"
+  | "link-busy"
+  | "link-timeout"
+  | "link-refused"
   | "internal";
 
 /** sysexits: what the process returns for each kind of failure. */
@@ -43,6 +47,10 @@ const EXIT_BY_CODE: Record<ErrorCode, number> = {
   "output-failed": EXIT.temporary,
   "endpoint-failed": EXIT.temporary,
   "queue-full": EXIT.temporary,
+  "link-down": EXIT.temporary,
+  "link-busy": EXIT.temporary,
+  "link-timeout": EXIT.temporary,
+  "link-refused": EXIT.unavailable,
   internal: EXIT.failure,
 };
 
