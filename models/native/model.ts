@@ -1,6 +1,6 @@
 import { expectLength, RuntimeError } from "../../src/core/errors.ts";
 import { stderrLog } from "../../src/core/log.ts";
-import type { InputEvent, MicroTurnInput, MicroTurnOutput } from "../../src/core/micro-turn.ts";
+import type { InputEvent, MicroTurnInput, MicroTurnOutput, VideoFrame } from "../../src/core/micro-turn.ts";
 import type { InteractionModel, ModelDescription, Perception } from "../../src/core/model.ts";
 import { GREEDY, type InputBlock, type NativeBackend, type Sampling, type WeightFormat } from "./backend.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
@@ -9,7 +9,7 @@ import { type NativeConfig, pcmLength } from "./config.ts";
 import { OutputDecoder } from "./output.ts";
 import { TextQueue } from "./text-queue.ts";
 import { NativeTokenizer } from "./tokenizer.ts";
-import { VideoFeatures } from "./video-features.ts";
+import { reducedFrame, VideoFeatures } from "./video-features.ts";
 
 export interface NativeModelOptions {
   /** Folder of config.json, model.safetensors and tokenizer.json. */
@@ -84,6 +84,10 @@ export class NativeModel implements InteractionModel {
     } finally {
       this.#isStepping = false;
     }
+  }
+
+  reduceFrame(frame: VideoFrame): VideoFrame {
+    return reducedFrame(frame, this.#config.video.width, this.#config.video.height);
   }
 
   async reset(): Promise<void> {

@@ -77,6 +77,20 @@ export class VideoFeatures {
 }
 
 /**
+ * The frame in grey, cropped and brought to (height, width): its luma, and so its features, are those of `frame`. Where
+ * the network's own picture would be cropped again, being wider than 4:3 or narrower than 3:4, it is `frame` itself.
+ */
+export function reducedFrame(frame: VideoFrame, width: number, height: number): VideoFrame {
+  if (4 * height < 3 * width || 4 * width < 3 * height) return frame;
+  const luma = new Uint8Array(width * height);
+  lumaOfFrame(frame, width, height, luma);
+  const rgb = new Uint8Array(3 * luma.length);
+  // The weights of the three colours add up to 256, so that a grey pixel's luma is its own value.
+  for (let i = 0; i < luma.length; i++) rgb.fill(luma[i]!, 3 * i, 3 * i + 3);
+  return { captureMs: frame.captureMs, width, height, rgb };
+}
+
+/**
  * A frame's luma, cropped about its centre to an aspect between 3:4 and 4:3 and brought to (height, width) by integer
  * area means.
  *

@@ -1,4 +1,4 @@
-import type { MicroTurnInput, MicroTurnOutput } from "./micro-turn.ts";
+import type { MicroTurnInput, MicroTurnOutput, VideoFrame } from "./micro-turn.ts";
 
 /** What a model wants to be fed. */
 export interface Perception {
@@ -43,5 +43,11 @@ export interface InteractionModel {
   readonly savings?: readonly Saving[];
   /** From the next step on makes exactly these savings, of those it offers. Called between steps. */
   save?(savings: readonly Saving[]): void;
+  /**
+   * The picture as small as this model sees it: a step that is given it in place of `frame` comes out the same, bit for
+   * bit. What a recording keeps. Without it a recording keeps every frame whole. `frame` is borrowed; the result may be
+   * `frame` itself.
+   */
+  reduceFrame?(frame: VideoFrame): VideoFrame;
   close(): Promise<void>;
 }

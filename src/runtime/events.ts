@@ -54,6 +54,8 @@ export interface StepRecord {
   /** Oldest first; borrowed: copy what you keep. */
   inputs: readonly MicroTurnInput[];
   output: MicroTurnOutput;
+  /** Those that the model made in this step. */
+  savings: readonly Saving[];
   /** Machine time of the step, ms. */
   stepMs: number;
   late: boolean;

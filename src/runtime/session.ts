@@ -126,7 +126,7 @@ export class Session {
       this.#late++;
       this.#account.write(this.#clock.nowMs(), { kind: "late", stepMs });
     }
-    this.#account.noteStep({ inputs, output, stepMs, late });
+    this.#account.noteStep({ inputs, output, savings: this.#ladder.savings, stepMs, late });
     this.#degrade(late);
     return output;
   }

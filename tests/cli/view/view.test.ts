@@ -19,6 +19,7 @@ describe("the collector", () => {
       collector.step({
         inputs: [made],
         output: { index: made.index, tokens: [], parts: [] },
+        savings: [],
         stepMs: 5,
         late: false,
       });
@@ -44,6 +45,7 @@ describe("the collector", () => {
       collector.step({
         inputs: [input(i)],
         output: { index: i, tokens: [], parts: [] },
+        savings: [],
         stepMs: 5,
         late: false,
       });
@@ -56,7 +58,7 @@ describe("the collector", () => {
   test("a late step shows in every micro-turn that it took in", () => {
     const collector = new Collector();
     const output = { index: 1, tokens: [], parts: [] };
-    collector.step({ inputs: [input(0), input(1)], output, stepMs: 300, late: true });
+    collector.step({ inputs: [input(0), input(1)], output, savings: [], stepMs: 300, late: true });
     expect(collector.columns.map(({ stepMs, late }) => [stepMs, late])).toEqual([
       [300, true],
       [300, true],

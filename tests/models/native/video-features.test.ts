@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { lumaOfFrame, VideoFeatures } from "../../../models/native/video-features.ts";
+import { lumaOfFrame, reducedFrame, VideoFeatures } from "../../../models/native/video-features.ts";
 import type { VideoFrame } from "../../../src/core/micro-turn.ts";
-import { TINY_CONFIG } from "./random-checkpoint.ts";
+import { seededUniform, TINY_CONFIG } from "./random-checkpoint.ts";
 
 /** A grey picture: luma of grey v is (256 v) >> 8 = v. */
 function grey(
@@ -125,4 +125,22 @@ test("a frame that holds other bytes than its size says is refused", () => {
   const broken = { captureMs: 0, width: 4, height: 4, rgb: new Uint8Array(47) };
   expect(() => features.take([broken], 0, 200)).toThrow(/4x4 frame holds 47 bytes, expected 48/);
   expect(() => features.take([{ ...broken, width: 0, rgb: new Uint8Array(0) }], 0, 200)).toThrow(/0x4 frame/);
+});
+
+test("a reduced frame has the luma of the frame, whatever the sizes", () => {
+  const uniform = seededUniform(7);
+  const some = (least: number, most: number) =>
+    least + Math.floor(((uniform() + 1) / 2) * (most - least + 1));
+  let [kept, reduced] = [0, 0];
+  for (let round = 0; round < 120; round++) {
+    const [sourceWidth, sourceHeight, width, height] = [some(1, 30), some(1, 30), some(1, 20), some(1, 20)];
+    const rgb = Uint8Array.from({ length: sourceWidth * sourceHeight * 3 }, () => some(0, 255));
+    const frame = { captureMs: 123.456, width: sourceWidth, height: sourceHeight, rgb };
+    const small = reducedFrame(frame, width, height);
+    expect(luma(small, width, height)).toEqual(luma(frame, width, height));
+    expect(small.captureMs).toBe(frame.captureMs);
+    if (small === frame) kept++;
+    else reduced++;
+  }
+  expect(Math.min(kept, reduced)).toBeGreaterThan(10);
 });
