@@ -11,8 +11,8 @@ import subprocess
 import numpy as np
 import scenes
 from heldout import script_truth
-from scenarios import Codec
 from scipy.io import wavfile
+from sequences import Codec
 from train import TOKENIZER
 
 SECONDS, VIDEO_SECONDS, FPS, RATE_HZ = 58, 24, 20, 16000

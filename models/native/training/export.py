@@ -15,7 +15,8 @@ import torch
 from features import dmel_levels, video_features
 from model import Native, load_config
 from safetensors.numpy import save_file
-from scenarios import NEXT, YIELD, video_sample
+from scenarios import video_sample
+from sequences import NEXT, YIELD
 from train import CONFIG, TOKENIZER, Maker, collate
 
 

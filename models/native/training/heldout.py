@@ -1,6 +1,8 @@
 """Writes scenes that training has never drawn, with what should be said in them, for `microturn eval scenarios DIR`.
 
-    python heldout.py DIR [--scenes 200] [--seed 90001]
+    python heldout.py DIR [--scenes 200] [--seed 90001] [--still 600 --after start|middle]
+
+With --still the picture stands still for so many seconds, before the exercise or in its middle: does an instruction hold, does a count survive?
 """
 
 import argparse
@@ -12,7 +14,8 @@ import subprocess
 import numpy as np
 import scenes
 import words
-from scenarios import Codec, Partner, typed
+from scenarios import typed
+from sequences import Codec, Partner
 from train import TOKENIZER
 
 QUESTIONS = ("how many", "how long")
@@ -24,6 +27,16 @@ def write_video(path: str, frames: np.ndarray) -> None:
     n, h, w = frames.shape
     command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{w}x{h}", "-r", "10", "-i", "-", "-c:v", "ffv1", path]
     subprocess.run(command, input=frames.tobytes(), check=True)
+
+
+def stood_still(scene: dict, after: str, still_s: int, rng: np.random.Generator) -> tuple[np.ndarray, list[float]]:
+    """The scene's frames and completions with a pause of still_s seconds at its start, or after the repetition in its middle."""
+    frames, ends = scene["frames"], scene["rep_end_s"]
+    begins_s = 0.1 if after == "start" or not ends else min(ends[(len(ends) - 1) // 2] + 0.3, len(frames) / 10)
+    at = int(begins_s * 10)
+    noise = rng.normal(0, 1.5, (8, *frames.shape[1:]))
+    still = np.clip(frames[at - 1] + noise[rng.integers(0, 8, still_s * 10)], 0, 255).astype(np.uint8)
+    return np.concatenate([frames[:at], still, frames[at:]]), [t if t < begins_s else t + still_s for t in ends]
 
 
 def script_for(rng: random.Random, seconds: int, has_video: bool) -> list[tuple[float, str, str, object]]:
@@ -94,19 +107,25 @@ if __name__ == "__main__":
     parser.add_argument("folder")
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=90001)
+    parser.add_argument("--still", type=int, default=0, help="seconds")
+    parser.add_argument("--after", choices=["start", "middle"], default="start")
     args = parser.parse_args()
     os.makedirs(args.folder, exist_ok=True)
     codec = Codec(TOKENIZER)
     for i in range(args.scenes):
         rng = random.Random(args.seed + i)
-        has_video = i % 4 != 3
+        has_video = i % 4 != 3 or args.still > 0
         seconds = rng.choice([16, 20, 24]) if has_video else rng.choice([40, 60])
         name, reps, video = f"{i:03d}", [], None
         if has_video:
             scene = scenes.video_scene(np.random.default_rng(args.seed + i), seconds)
-            video, reps = f"{name}.mkv", [t for t in scene["rep_end_s"] if t < seconds - 0.8]
+            frames, ends = scene["frames"], scene["rep_end_s"]
+            if args.still:
+                frames, ends = stood_still(scene, args.after, args.still, np.random.default_rng(i))
+                seconds += args.still
+            video, reps = f"{name}.mkv", [t for t in ends if t < seconds - 0.8]
             name += "-" + scene["family"].replace(" ", "-")
-            write_video(os.path.join(args.folder, video), scene["frames"])
+            write_video(os.path.join(args.folder, video), frames)
         script = script_for(rng, seconds, has_video)
         made = {"title": name, "durationS": seconds, "video": video, "typed": [{"timeS": t, "text": text} for t, text, _, _ in script], "truth": script_truth(codec, script, reps, seconds)}
         with open(os.path.join(args.folder, f"{name}.json"), "w") as f:

@@ -5,7 +5,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from scenarios import AUDIO, CLOCK, SAID, TOLD, VIDEO
+from sequences import AUDIO, CLOCK, SAID, TOLD, VIDEO, WAITS
 from torch import nn
 
 
@@ -67,6 +67,9 @@ class Native(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(c["vocabSize"]))
         # event, active, phase (2), log period, speech; 22 pose numbers: training only
         self.aux = nn.Linear(d, 6 + 22)
+        # how long until the reminder, and where the count stands: what a clock token must work out to speak on time
+        self.wait = nn.Linear(d, len(WAITS) + 2)
+        self.tally = nn.Linear(d, 200)
         # the same pose from the pair's tile tokens alone: teaches the stem before attention has learnt where to look
         self.stem_pose = nn.Linear(tiles * d, 22)
 

@@ -18,7 +18,7 @@ from timeline import Timeline, draw_timeline, smooth_noise
 
 SIZE, FPS = 80, 10
 FAMILIES = tuple(MOTIONS)
-WEIGHTS = np.array([2.2, 1.6, 1.3, 1.3, 1.3, 0.9, 1.2, 1.0, 1.0, 0.9, 0.4, 0.6, 0.5, 0.4, 0.4, 0.4, 0.4, 1.6])
+WEIGHTS = np.array([2.2, 1.6, 1.3, 1.5, 1.3, 1.3, 1.2, 1.0, 1.0, 0.9, 0.4, 0.6, 0.5, 0.4, 0.4, 0.4, 0.4, 1.4])
 NONE_SHARE = 0.25
 
 
@@ -150,7 +150,7 @@ def compose(rng, n, fps, kind, size=(SIZE, SIZE), channels=1, reps=None, period_
             swap[4::2], swap[5::2] = np.arange(5, N_JOINTS, 2), np.arange(4, N_JOINTS, 2)
             film.figure(place(mirrored[:, swap], 0.0, rng.uniform(0.8, 1.6) * rng.choice([-1, 1]), 0.0), body, outfit, rng.uniform(0.6, 0.9), False)
 
-    calm = showpiece or rng.random() < 0.35  # a steady, clear film: without a share of these, learning hardly starts
+    calm = showpiece or rng.random() < 0.5  # a steady, clear film: without a share of these, learning hardly starts
     crowd = 0 if calm else int(rng.choice([0, 1, 2], p=[0.82, 0.13, 0.05]))
     for _ in range(crowd):
         other = draw_body(rng)

@@ -8,7 +8,8 @@ import argparse
 import numpy as np
 import torch
 from model import Native, load_config
-from scenarios import CLOCK, NEXT, YIELD, audio_sample
+from scenarios import audio_sample
+from sequences import CLOCK, NEXT, YIELD
 from train import CONFIG, Maker, collate
 
 BIASES = np.arange(-4, 2.01, 0.5)

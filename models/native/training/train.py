@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from features import dmel_levels, patches, video_features
 from model import Native, load_config
 from safetensors.torch import load_file
-from scenarios import CLOCK, NEXT, PAD, SAID, Codec, Sample, audio_sample, text_sample, video_sample
+from scenarios import audio_sample, text_sample, video_sample
+from sequences import CLOCK, NEXT, Codec, Sample
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG, TOKENIZER = os.path.join(HERE, "../shipped/config.json"), os.path.join(HERE, "../shipped/tokenizer.json")
@@ -40,6 +41,7 @@ def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
     batch = {
         "kind": padded("kind", -1, np.int64), "ident": padded("ident", 0, np.int64), "pos": padded("pos", 0, np.int64),
         "target": padded("target", -1, np.int64), "weight": padded("weight", 0, np.float32), "given": padded("given", False, bool),
+        "wait": padded("wait", -1, np.int64), "count": padded("count", -1, np.int64),
     }
     for i, s in enumerate(samples):  # padding looks at nothing but itself and is looked at by nobody
         batch["pos"][i, len(s.kind) :] = s.pos[-1] + 1 + np.arange(n - len(s.kind))
@@ -91,10 +93,10 @@ class Maker:
         samples = []
         for _ in range(size):
             scene = self.scene(seconds)
-            levels = None
+            levels, speech = None, []
             if with_audio:
-                levels, _ = self.levels(seconds, ["silence", "noise", "music", "speech", "mixed", "cough"], [4, 2, 1, 1.5, 1, 0.5])
-            samples.append(video_sample(self.codec, self.rng, scene, levels, TILES))
+                levels, speech = self.levels(seconds, ["silence", "noise", "music", "speech", "mixed", "cough"], [2, 2, 1, 3, 1, 0.5])
+            samples.append(video_sample(self.codec, self.rng, scene, levels, speech, TILES))
         return collate(samples)
 
     def scene(self, seconds: int) -> dict:
@@ -129,7 +131,7 @@ class Maker:
         seconds = self.rng.choice([8, 12])
         out = []
         for _ in range(size):
-            levels, speech = self.levels(seconds, ["silence", "speech", "noise", "music", "cough", "mixed"], [0.4, 5, 1.5, 2.0, 2.2, 1.5])
+            levels, speech = self.levels(seconds, ["silence", "speech", "noise", "music", "cough", "mixed"], [0.4, 5, 2.0, 3.0, 2.2, 1.5])
             out.append(audio_sample(self.codec, self.rng, levels, speech))
         return collate(out)
 
@@ -142,7 +144,7 @@ def work(queue, stop, args, seed):
     while not stop.is_set():
         step = {"text": maker.text(args.text)}
         if args.video:
-            step["video"] = maker.video(args.video, maker.bank is not None and k % 3 == 2)
+            step["video"] = maker.video(args.video, maker.bank is not None and k % 4 == 3)
         if maker.bank is not None and args.audio:
             step["audio"] = maker.audio(args.audio)
         step = {name: {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in b.items()} for name, b in step.items()}
@@ -168,6 +170,10 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
         for name, m in (("silent", is_clock & (target == NEXT)), ("speak", is_clock & (target != NEXT)), ("word", ~is_clock)):
             if m.any():
                 out["acc_" + name] = right[m].float().mean()
+    for name, head in (("wait", model.wait), ("count", model.tally)):
+        at = (batch[name] >= 0).reshape(-1)
+        if at.any():
+            out[name] = F.cross_entropy(head(flat[at]).float(), batch[name].reshape(-1)[at])
     if "label_at" in batch:
         aux = model.aux(flat[batch["label_at"]]).float()
         if "label_event" in batch:
@@ -187,7 +193,7 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
 
 SHARE = {"video": 2.0, "text": 2.0, "audio": 0.7}
 HOLD = 0.2  # share of the run at the full learning rate; from there it falls to nothing in a straight line
-AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "stem_pose": 2.0, "speech": 0.3}
+AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "stem_pose": 2.0, "speech": 0.3, "wait": 0.3, "count": 0.1}
 
 
 class Muon(torch.optim.Optimizer):
@@ -237,7 +243,7 @@ def train(rank: int, args) -> None:
         if os.path.isdir(args.init):
             model.take(load_file(os.path.join(args.init, "model.safetensors")))
         else:
-            model.load_state_dict(torch.load(args.init)["model"])
+            model.load_state_dict(torch.load(args.init)["model"], strict=False)  # a head that is new begins anew
     matrices = [p for layer in model.layers for p in layer.parameters() if p.ndim == 2] + list(model.folds)
     ids = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in ids]

@@ -135,10 +135,10 @@ def variation(rng: random.Random, text: str) -> str:
 
 def phrase(rng: random.Random) -> str:
     roll = rng.random()
-    if roll < 0.45:
+    if roll < 0.3:
         return rng.choice(PHRASES)
     words = [rng.choice(PHRASE_WORDS) for _ in range(rng.randint(1, 4))]
-    if roll > 0.85:  # a word nobody has foreseen: copying must not depend on knowing it
+    if roll > 0.8:  # a word nobody has foreseen: copying must not depend on knowing it
         words[rng.randrange(len(words))] = "".join(rng.choice("aeiou" if i % 2 else "bcdfghklmnprstvwz") for i in range(rng.randint(3, 6)))
     return " ".join(words)
 
