@@ -1,5 +1,22 @@
 import type { WireMessage, WireProperties } from "../protocol/wire.ts";
 
+/** What every kind of link is told. */
+export interface LinkOptions {
+  /** Unique among all that connect. A device's is its identifier; a worker's is new with every process. */
+  clientId: string;
+  /**
+   * How long the broker keeps subscriptions and what they miss after the connection is lost, s; 0: not at all, as a
+   * worker must, or requests would be given to it while it is away.
+   */
+  sessionExpirySeconds: number;
+  /** Messages that may be unacknowledged at a time. */
+  receiveMaximum: number;
+  /** `online` is published on every connect; `offline` is the last will, and is published by `close`. Both retained. */
+  presence?: { online: WireMessage; offline: WireMessage };
+  /** A publish or a subscription that has no answer by then has failed, ms. Default 10 000. */
+  timeoutMs?: number;
+}
+
 /** "down" at first and while the broker cannot be reached; "up" once every subscription stands; "closed" for good. */
 export type LinkState = "down" | "up" | "closed";
 
@@ -68,8 +85,8 @@ export interface Link {
   /** Ends a subscription; messages under way may still come. @throws RuntimeError "link-timeout". */
   unsubscribe(filter: string): Promise<void>;
   /**
-   * Disconnects in good order, so that the last will is not sent: publish "offline" before. Resolves within a bounded
-   * time even if the broker is gone; publishes under way reject with "link-down".
+   * Publishes "offline" and disconnects in good order. Resolves within a bounded time even if the broker is gone;
+   * publishes under way reject with "link-down".
    */
   close(): Promise<void>;
 }
