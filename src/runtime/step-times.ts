@@ -33,7 +33,9 @@ export class StepTimes {
     let seen = 0;
     for (let bin = 0; bin < this.#bins.length; bin++) {
       seen += this.#bins[bin]!;
-      if (seen >= rank && seen > 0) return Math.min((bin + 1) * BIN_MS, this.#maxMs);
+      if (seen < rank || seen === 0) continue;
+      const last = bin === this.#bins.length - 1;
+      return last ? this.#maxMs : Math.min((bin + 1) * BIN_MS, this.#maxMs);
     }
     return 0;
   }

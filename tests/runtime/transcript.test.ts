@@ -40,5 +40,8 @@ test("step times: quantiles agree with sorting all of them", () => {
     expect(summary[name] - exact).toBeLessThanOrEqual(0.05);
   }
   expect(summary.max).toBe(sorted.at(-1));
+  const slow = new StepTimes();
+  for (const time of [1200, 1500]) slow.add(time);
+  expect(slow.summary()).toEqual({ p50: 1500, p99: 1500, p999: 1500, max: 1500 });
   expect(new StepTimes().summary()).toEqual({ p50: 0, p99: 0, p999: 0, max: 0 });
 });

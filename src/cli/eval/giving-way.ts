@@ -13,8 +13,8 @@ export interface GivingWayTrial {
   clipEndS: number;
   /** When a person begins to speak in it; null if nobody does. */
   onsetS: number | null;
-  /** When the same speech ends if nothing is heard, session seconds. */
-  undisturbedEndS: number;
+  /** The same speech if nothing is heard. */
+  undisturbed: readonly SpokenSpan[];
 }
 
 export type GivingWayOutcome =
@@ -37,8 +37,8 @@ export interface GivingWayScore {
 
 /** A shorter silence is a pause between two phrases, seconds. */
 const SILENCE_S = 1;
-/** An onset may fall between two words: speech whose last word ended this much before it has not ended too early. */
-const ONSET_TOLERANCE_S = 0.5;
+/** Two sessions in virtual time that said the same so far sound the same to within this, seconds. */
+const SAME_S = 0.05;
 /** Speech that ends this much before its undisturbed end has come to its own end, seconds. */
 const END_TOLERANCE_S = 0.5;
 
@@ -55,16 +55,18 @@ export function joinPauses(spans: readonly SpokenSpan[]): SpokenSpan[] {
 
 /** @param windowS how soon after the onset it must be silent: 0.4 by the measure, 1.0 for comparison. */
 export function scoreGivingWay(trial: GivingWayTrial, windowS: number): GivingWayScore {
-  const { clipStartS, clipEndS, onsetS, undisturbedEndS } = trial;
+  const { clipStartS, clipEndS, onsetS, undisturbed } = trial;
   const talk = joinPauses(trial.spans).find(({ startS, endS }) => startS <= clipStartS && endS > clipStartS);
   if (talk === undefined) return { outcome: "not speaking", delayS: null };
-  const brokenOff = talk.endS < undisturbedEndS - END_TOLERANCE_S;
+  const ownEndS = joinPauses(undisturbed)[0]?.endS ?? talk.endS;
+  const brokenOff = talk.endS < ownEndS - END_TOLERANCE_S;
   if (onsetS === null) {
     return { outcome: brokenOff && talk.endS <= clipEndS ? "false" : "right", delayS: null };
   }
-  if (talk.endS < onsetS - ONSET_TOLERANCE_S) {
-    return { outcome: brokenOff ? "false" : "not speaking", delayS: null };
-  }
+  // An onset may fall between two words: it came too late for giving way only if a word was left out before it.
+  const leftOut = undisturbed.some((s) => s.endS > talk.endS + SAME_S && s.startS < onsetS - SAME_S);
+  if (talk.endS < onsetS && leftOut) return { outcome: "false", delayS: null };
+  if (talk.endS < onsetS && !brokenOff) return { outcome: "not speaking", delayS: null };
   if (!brokenOff) return { outcome: "missed", delayS: null };
   const delayS = Math.max(0, talk.endS - onsetS);
   return { outcome: delayS <= windowS ? "right" : "late", delayS };

@@ -65,7 +65,8 @@ export async function evalVoice(invocation: Invocation, parts: Parts = shippedPa
       );
     };
 
-    const answer = joinPauses(spansOf(await listen(null, LONGEST_ANSWER_S)))[0];
+    const undisturbed = spansOf(await listen(null, LONGEST_ANSWER_S));
+    const answer = joinPauses(undisturbed)[0];
     if (answer === undefined || answer.startS >= CLIP_START_S || answer.endS <= CLIP_START_S) {
       throw new RuntimeError("invalid-argument", {
         part: "eval voice",
@@ -86,7 +87,7 @@ export async function evalVoice(invocation: Invocation, parts: Parts = shippedPa
       const clipEndS = CLIP_START_S + clip.duration_s;
       const outcome = await listen(clip.file, clipEndS + LISTEN_ON_S);
       const spans = spansOf(outcome);
-      const trial = { spans, clipStartS: CLIP_START_S, clipEndS, onsetS, undisturbedEndS: answer.endS };
+      const trial = { spans, clipStartS: CLIP_START_S, clipEndS, onsetS, undisturbed };
       const scores = WINDOWS_S.map((windowS) => scoreGivingWay(trial, windowS));
       results.push({ hasSpeech: onsetS !== null, scores });
       const { outcome: verdict, delayS } = scores[0]!;

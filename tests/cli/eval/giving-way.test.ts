@@ -9,8 +9,8 @@ function speakingUntil(endS: number) {
   }
   return spans;
 }
-const clip = { clipStartS: 4, clipEndS: 14, undisturbedEndS: 20.9 };
 const never = Number.POSITIVE_INFINITY;
+const clip = { clipStartS: 4, clipEndS: 14, undisturbed: speakingUntil(never) };
 
 describe("a person speaks at 5.2 s", () => {
   const score = (endS: number, windowS = 0.4) =>
@@ -27,9 +27,15 @@ describe("a person speaks at 5.2 s", () => {
     expect(score(5.9, 1).outcome).toBe("right");
   });
 
-  test("silent from the word before the onset is in time, from an earlier one is false", () => {
-    expect(score(4.8)).toEqual({ outcome: "right", delayS: 0 });
+  test("cut before the onset is false", () => {
+    expect(score(5.1)).toEqual({ outcome: "false", delayS: null });
     expect(score(4.6)).toEqual({ outcome: "false", delayS: null });
+  });
+
+  test("an onset between two phrases: silent from the first on is in time", () => {
+    const trial = { ...clip, spans: speakingUntil(4.9), onsetS: 4.97 };
+    expect(scoreGivingWay(trial, 0.4)).toEqual({ outcome: "right", delayS: 0 });
+    expect(scoreGivingWay({ ...trial, onsetS: 5.2 }, 0.4).outcome).toBe("false");
   });
 
   test("goes on speaking to the end", () => {
@@ -45,7 +51,7 @@ describe("a person speaks at 5.2 s", () => {
   test("had nothing to say, or had said it all", () => {
     const short = [{ startS: 1, endS: 4.5 }];
     expect(scoreGivingWay({ ...clip, spans: [], onsetS: 5.2 }, 0.4).outcome).toBe("not speaking");
-    const trial = { ...clip, spans: short, onsetS: 5.2, undisturbedEndS: 4.5 };
+    const trial = { ...clip, spans: short, onsetS: 5.2, undisturbed: short };
     expect(scoreGivingWay(trial, 0.4).outcome).toBe("not speaking");
   });
 });
