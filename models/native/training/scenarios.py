@@ -51,6 +51,11 @@ def first_turn(rng: random.Random) -> int:
     return 0 if roll < 0.3 else rng.randrange(0, 400) if roll < 0.6 else rng.randrange(0, 30000)
 
 
+def stretch(rng: random.Random) -> int:
+    """How many micro-turns are shown in a row where others are left out: 4 to 80, every order of magnitude alike."""
+    return int(4 * 20 ** rng.random())
+
+
 def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
     """A session without camera and microphone: instructions, questions, reminders, stories and counts that last."""
     writer = Writer(codec, rng, first_turn(rng))
@@ -62,7 +67,8 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
     if favourite == "mixed":
         pending.append(typed(rng, rng.choice(["remind", "count"])))
     rest = rng.choice([0.01, 0.03, 0.06])
-    shown = rng.choice([0.08, 0.2, 0.4])
+    dense = rng.random() < 0.35
+    shown_until, due, lead = 10, -1, 0
     if rng.random() < 0.3:
         pending.append(typed(rng, "set"))
     steps = 0
@@ -79,11 +85,15 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
             }
             texts.append(typed(rng, rng.choices(list(weights), list(weights.values()))[0]))
         rep = partner.counting and not texts and rng.random() < 1.0 / rep_period
-        wait = (partner.reminder[2] if partner.reminder else 1 << 40) - (writer.first + row)
-        if texts or rep or partner.story or wait < 4 or rng.random() < shown:
+        if partner.reminder and partner.reminder[2] - writer.first != due:
+            due, lead = partner.reminder[2] - writer.first, stretch(rng)
+        if texts or partner.reminder and row >= due - lead or rng.random() < 0.012:
+            shown_until = max(shown_until, row + stretch(rng) // 2)
+        if dense or texts or rep or partner.story or row <= shown_until:
             writer.turn(row, texts, rep=rep, seen=False)
             steps += 1
-        # else a micro-turn in which nothing happens is left out: positions say how long it was, and learning is the faster
+        # Else a micro-turn in which nothing happens is left out: positions say how long it was, and learning is the faster.
+        # Stretches of any length are shown, with and without something due at their end, so that what is left out tells nothing.
         row += 1
         # A pause of minutes, skipped: nothing perceived in it would still be in memory. Only where no reminder is running.
         if partner.reminder is None and not partner.story and rng.random() < 0.02:
