@@ -123,16 +123,18 @@ export function answer(...pieces: string[]): Answer {
 }
 
 /** A whole answer that calls ask_person, its arguments in fragments of `size` characters. */
-export function ask(question: string, { id = "call_1", size = 5 } = {}): Answer {
+export function ask(question: string, { id = "call_1", size = 5, tool = "ask_person" } = {}): Answer {
   const json = JSON.stringify({ question });
   const fragments = Array.from({ length: Math.ceil(json.length / size) }, (_, i) =>
     json.slice(i * size, (i + 1) * size),
   );
-  const call = (tool: object): Step =>
-    event({ choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...tool }] }, finish_reason: null }] });
+  const call = (fragment: object): Step =>
+    event({
+      choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...fragment }] }, finish_reason: null }],
+    });
   return {
     steps: [
-      call({ id, type: "function", function: { name: "ask_person", arguments: "" } }),
+      call({ id, type: "function", function: { name: tool, arguments: "" } }),
       ...fragments.map((part) => call({ function: { arguments: part } })),
       finish("tool_calls"),
       DONE,
