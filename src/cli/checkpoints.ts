@@ -68,12 +68,17 @@ export async function lockFolder(directory: string): Promise<ModelLock[string]> 
   const files = entries
     .filter((entry) => entry.isFile() && !entry.name.startsWith("."))
     .map(({ name }) => name);
-  const locked: ModelLock[string] = {};
-  for (const file of files.sort()) {
+  return digestsOf(directory, files.sort());
+}
+
+/** Sizes and digests of a folder's files of these names. */
+export async function digestsOf(directory: string, files: readonly string[]): Promise<ModelLock[string]> {
+  const digests: ModelLock[string] = {};
+  for (const file of files) {
     const path = join(directory, file);
-    locked[file] = { sizeBytes: (await stat(path)).size, sha256: await sha256Of(path) };
+    digests[file] = { sizeBytes: (await stat(path)).size, sha256: await sha256Of(path) };
   }
-  return locked;
+  return digests;
 }
 
 /** A folder's name in the lock: relative to the project's root, forward slashes. */

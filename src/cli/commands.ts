@@ -22,6 +22,11 @@ const RUN_OPTIONS = {
   ...MODEL_OPTIONS,
   duration: { type: "string", value: "SECONDS", help: "ends the session at the latest then" },
   report: { type: "string", value: "FILE.html", help: "writes the timeline as one page" },
+  "record-limit": {
+    type: "string",
+    value: "MB",
+    help: "bound of a recording's files together, 4000 if absent; the oldest go first",
+  },
   ...JSON_OPTION,
 } satisfies Record<string, OptionSpec>;
 
@@ -34,8 +39,33 @@ export const COMMANDS: readonly Command[] = [
     name: "run",
     positionals: "[PROFILE.yaml]",
     summary: "Runs a session: sees, hears and speaks until its sources end.",
-    options: RUN_OPTIONS,
+    options: {
+      ...RUN_OPTIONS,
+      record: { type: "string", value: "FILE.mcap", help: "records the session, to be replayed exactly" },
+    },
     run: async (invocation) => (await import("./run.ts")).run(invocation),
+  },
+  {
+    name: "record",
+    positionals: "[PROFILE.yaml]",
+    summary: "Runs a session and records it: run --record under a name of its own.",
+    options: {
+      ...RUN_OPTIONS,
+      out: { type: "string", value: "FILE.mcap", help: "where to; there must be no such file yet" },
+    },
+    run: async (invocation) => (await import("./record.ts")).record(invocation),
+  },
+  {
+    name: "replay",
+    positionals: "FILE.mcap",
+    summary: "Gives the model what it was given in a recorded session, and compares what it says.",
+    options: {
+      diff: { type: "boolean", help: "shows the first difference whole" },
+      backend: { type: "string", value: "auto|gpu|cpu", help: "that of the recording if absent" },
+      model: { type: "string", value: "DIR", help: "checkpoint folder; that of the recording if absent" },
+      ...JSON_OPTION,
+    },
+    run: async (invocation) => (await import("./replay.ts")).replayRecording(invocation),
   },
   {
     name: "demo",

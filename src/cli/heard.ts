@@ -4,9 +4,10 @@ import type { Playback, Played, Speaker, Speech } from "../core/device.ts";
 export class NotingSpeaker implements Speaker {
   readonly name: string;
   readonly #speaker: Speaker;
-  readonly #note: (played: Played) => void;
+  readonly #note: (played: Played, speech: Speech) => void;
 
-  constructor(speaker: Speaker, note: (played: Played) => void) {
+  /** @param note is told what sounded of a phrase, and the whole of its speech. */
+  constructor(speaker: Speaker, note: (played: Played, speech: Speech) => void) {
     this.name = speaker.name;
     this.#speaker = speaker;
     this.#note = note;
@@ -16,7 +17,7 @@ export class NotingSpeaker implements Speaker {
     const playback = this.#speaker.play(text, speech);
     playback.finished.then(
       (played) => {
-        if (played.endMs > played.startMs) this.#note(played);
+        if (played.endMs > played.startMs) this.#note(played, speech);
       },
       () => {
         // The session awaits the same promise and tells of the failure.

@@ -4,11 +4,13 @@ import type { Clock } from "../core/clock.ts";
 import type { Source, Speaker, Voice } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { InteractionModel } from "../core/model.ts";
-import { checkpointFolder } from "./checkpoints.ts";
+import { checkpointFolder, digestsOf, type ModelLock } from "./checkpoints.ts";
 
 /** What a session is made of. The commands take it as a value, so that a test can put a small model in. */
 export interface Parts {
   loadModel(profile: Profile): Promise<InteractionModel>;
+  /** The files that `loadModel` reads, with their sizes and digests. */
+  checkpointDigests(profile: Profile): Promise<ModelLock[string]>;
   camera(spec: string): Source | null;
   microphone(spec: string, sampleRateHz: number): Source | null;
   speaker(spec: string, clock: Clock): Speaker;
@@ -47,6 +49,11 @@ export const shippedParts: Parts = {
       weights: profile.weights,
       sampling: { temperature: profile.temperature, topK: 0, seed: profile.seed },
     });
+  },
+  async checkpointDigests(profile) {
+    const directory = await checkpointFolder(profile.model);
+    const { CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE } = await import("../../models/native/checkpoint.ts");
+    return digestsOf(directory, [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE]);
   },
   camera(spec) {
     expectFileOrNone("camera", spec);

@@ -2,14 +2,15 @@ import type { Profile } from "../config/profile.ts";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import { stderrLog } from "../core/log.ts";
 import type { ModelDescription } from "../core/model.ts";
-import type { SessionObserver, SessionSummary } from "../runtime/events.ts";
+import type { SessionEvent, SessionObserver, SessionSummary } from "../runtime/events.ts";
 import { type Invocation, type Io, stringOption } from "./command.ts";
 import { writeWhole } from "./files.ts";
 import { type Parts, shippedParts } from "./parts.ts";
 import { profileFrom } from "./profile-options.ts";
+import { recordingWish, type SessionRecording, startRecording } from "./recording.ts";
 import { reportPage } from "./report/page.ts";
 import { SessionRecord } from "./report/record.ts";
-import { runSession } from "./session.ts";
+import { clockOf, runSession } from "./session.ts";
 import { eventJson, eventLine } from "./view/event-line.ts";
 import { TerminalTimeline } from "./view/terminal.ts";
 
@@ -34,15 +35,19 @@ export function summaryLines(summary: SessionSummary, microTurnMs: number): stri
   return lines;
 }
 
-/** The observer that tells a session to whoever reads stdout. */
+/**
+ * The observer that tells a session to whoever reads stdout.
+ * @param notice stands before everything else on a terminal: what a person must not overlook.
+ */
 export function narrator(
   io: Io,
   json: boolean,
   model: ModelDescription,
   microTurnMs: number,
+  notice: () => string = () => "",
 ): SessionObserver {
   if (json) return { event: (event) => io.out(`${eventJson(event)}\n`) };
-  if (io.isTerminal) return new TerminalTimeline(io, modelLine(model), microTurnMs);
+  if (io.isTerminal) return new TerminalTimeline(io, () => notice() + modelLine(model), microTurnMs);
   io.out(`${modelLine(model)}\n`);
   return {
     event(event) {
@@ -70,23 +75,31 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
   const typing = profile.clock === "real" && process.stdin.isTTY === true;
   expectSomethingToDo(profile, typing);
   const reportPath = stringOption(values, "report");
+  const wish = recordingWish(values);
+  const clock = clockOf(profile);
 
   const model = await parts.loadModel(profile);
+  let recording: SessionRecording | null = null;
   try {
     const { microTurnMs } = model.perception;
     const record = new SessionRecord();
+    const notice = () => (recording?.isOn ? `● recording to ${recording.path} | ` : "");
+    const teller = narrator(io, values.json === true, model.description, microTurnMs, notice);
+    if (wish !== null) {
+      const tell = (event: SessionEvent) => teller.event?.(event);
+      recording = await startRecording({ ...wish, profile, model, parts, clock, tell });
+    }
+    const listeners = [reportPath === undefined ? null : record, recording].filter((one) => one !== null);
     const summary = await runSession(
       {
         profile,
         model,
         parts,
-        observers: [
-          narrator(io, values.json === true, model.description, microTurnMs),
-          ...(reportPath === undefined ? [] : [record]),
-        ],
+        clock,
+        observers: [teller, ...listeners],
         log: stderrLog,
         ...(typing ? { typing: process.stdin } : {}),
-        ...(reportPath === undefined ? {} : { wrapSpeaker: record.listenTo }),
+        wrapSpeaker: (speaker) => listeners.reduce((heard, listener) => listener.listenTo(heard), speaker),
       },
       io.signal,
     );
@@ -96,6 +109,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
     }
     return EXIT.ok;
   } finally {
+    await recording?.close();
     await model.close();
   }
 }

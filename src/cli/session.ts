@@ -1,6 +1,6 @@
 import { keyboard, typedText } from "../../devices/devices.ts";
 import type { Profile } from "../config/profile.ts";
-import { RealClock, VirtualClock } from "../core/clock.ts";
+import { type Clock, RealClock, VirtualClock } from "../core/clock.ts";
 import type { Source, Speaker } from "../core/device.ts";
 import type { Log } from "../core/log.ts";
 import type { InteractionModel } from "../core/model.ts";
@@ -16,6 +16,8 @@ export interface SessionSetup {
   /** Reset by the session, closed by the caller. */
   model: InteractionModel;
   parts: Parts;
+  /** Not started, of the profile's kind; a new one if absent. */
+  clock?: Clock;
   /** In place of the microphone that the profile names. */
   microphone?: Source;
   /** Lines typed by a person while the session runs. */
@@ -26,6 +28,11 @@ export interface SessionSetup {
   log?: Log;
 }
 
+/** A clock of the kind that a profile asks for. */
+export function clockOf(profile: Profile): Clock {
+  return profile.clock === "virtual" ? new VirtualClock() : new RealClock();
+}
+
 /**
  * Puts the parts of one session together and runs it to its end.
  *
@@ -34,7 +41,7 @@ export interface SessionSetup {
  */
 export async function runSession(setup: SessionSetup, signal: AbortSignal): Promise<SessionSummary> {
   const { profile, model, parts } = setup;
-  const clock = profile.clock === "virtual" ? new VirtualClock() : new RealClock();
+  const clock = setup.clock ?? clockOf(profile);
   const camera = parts.camera(profile.camera);
   const rateHz = model.perception.audioSampleRateHz;
   const microphone =

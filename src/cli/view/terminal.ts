@@ -103,12 +103,13 @@ export function drawTimeline(collector: Collector, frame: Frame): string[] {
 /** Keeps the live timeline on a terminal up to date, in place. */
 export class TerminalTimeline implements SessionObserver {
   readonly #io: Io;
-  readonly #title: string;
+  readonly #title: () => string;
   readonly #microTurnMs: number;
   readonly #collector: Collector;
   #drawnLines = 0;
 
-  constructor(io: Io, title: string, microTurnMs: number) {
+  /** @param title is asked for anew with every drawing. */
+  constructor(io: Io, title: () => string, microTurnMs: number) {
     this.#io = io;
     this.#title = title;
     this.#microTurnMs = microTurnMs;
@@ -126,7 +127,7 @@ export class TerminalTimeline implements SessionObserver {
 
   #draw(): void {
     const columns = this.#io.columns;
-    const frame = { title: this.#title, microTurnMs: this.#microTurnMs, columns };
+    const frame = { title: this.#title(), microTurnMs: this.#microTurnMs, columns };
     // A line that wrapped would put the cursor in the wrong place on the next drawing.
     const lines = drawTimeline(this.#collector, frame).map((line) =>
       [...line].slice(0, columns - 1).join(""),
