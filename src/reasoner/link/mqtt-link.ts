@@ -285,10 +285,10 @@ export class MqttLink implements Link {
 
   async #close(): Promise<void> {
     const client = this.#client;
-    const wasUp = this.#state === "up";
     this.#publishes.rejectAll();
     const { presence } = this.#options;
-    if (client && wasUp && presence) {
+    // Connected is enough: "online" may be out before the link is up.
+    if (client?.connected && presence) {
       // A broker that does not answer sends the last will by itself.
       await this.#publishes.publish(presence.offline).catch(() => {});
     }
