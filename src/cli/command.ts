@@ -39,6 +39,8 @@ export interface Command {
   positionals: string;
   summary: string;
   options: Readonly<Record<string, OptionSpec>>;
+  /** What --help says below the options: environment, an example. */
+  details?: string;
   /** Resolves to the exit status. */
   run(invocation: Invocation): Promise<number>;
 }
@@ -59,7 +61,8 @@ export function helpPage(command: Command): string {
     return `${left.padEnd(28)}  ${spec.help}`;
   });
   const options = rows.length > 0 ? `\nOptions:\n${rows.join("\n")}\n` : "";
-  return `${command.summary}\n\nUsage: ${usageLine(command)}\n${options}`;
+  const details = command.details === undefined ? "" : `\n${command.details}`;
+  return `${command.summary}\n\nUsage: ${usageLine(command)}\n${options}${details}`;
 }
 
 /** @throws RuntimeError "invalid-argument" for an unknown option, one without its value, or too many arguments. */

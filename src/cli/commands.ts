@@ -1,5 +1,6 @@
 import { RuntimeError } from "../core/errors.ts";
 import type { Command, OptionSpec } from "./command.ts";
+import { REASONER_DETAILS } from "./reasoner-help.ts";
 
 const JSON_OPTION = {
   json: { type: "boolean", help: "one JSON object (a line) on stdout and nothing else" },
@@ -118,6 +119,41 @@ export const COMMANDS: readonly Command[] = [
       ...JSON_OPTION,
     },
     run: async (invocation) => (await import("./bench.ts")).bench(invocation),
+  },
+  {
+    name: "reasoner",
+    positionals: "",
+    summary: "Runs a worker that takes tasks from devices over MQTT and has a language model do them.",
+    options: {
+      broker: { type: "string", value: "URL", help: "mqtts://HOST:8883 or mqtt://HOST:1883" },
+      ca: {
+        type: "string",
+        value: "FILE",
+        help: "PEM of the broker's authority; the system's own if absent",
+      },
+      cert: { type: "string", value: "FILE", help: "PEM of a client certificate" },
+      key: { type: "string", value: "FILE", help: "PEM of its key" },
+      group: {
+        type: "string",
+        value: "NAME",
+        help: "workers of a group share the tasks; reasoners if absent",
+      },
+      concurrency: { type: "string", value: "N", help: "tasks at a time; 8 if absent" },
+      lease: {
+        type: "string",
+        value: "SECONDS",
+        help: "silence after which it counts as dead; 15 if absent",
+      },
+      drain: { type: "string", value: "SECONDS", help: "time to finish when told to stop; 30 if absent" },
+      "health-port": {
+        type: "string",
+        value: "PORT",
+        help: "/healthz, /readyz and /metrics on loopback; 0 takes any free port",
+      },
+      ...JSON_OPTION,
+    },
+    details: REASONER_DETAILS,
+    run: async (invocation) => (await import("./reasoner.ts")).reasoner(invocation),
   },
   {
     name: "doctor",

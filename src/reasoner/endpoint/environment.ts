@@ -48,8 +48,12 @@ export function endpointConfig(environment: Readonly<Record<string, string | und
 
 /** True if the key would cross a network unencrypted. */
 export function keyTravelsInClear({ baseUrl: { protocol, hostname }, key }: EndpointConfig): boolean {
-  const loopback = hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
-  return key !== null && protocol === "http:" && !loopback;
+  return key !== null && protocol === "http:" && !isLoopback(hostname);
+}
+
+/** True if what is sent to `hostname`, as a URL has it, stays on this machine. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d+){3}$/.test(hostname);
 }
 
 function unusable(name: Variable, problem: string): RuntimeError {
