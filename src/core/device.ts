@@ -64,5 +64,20 @@ export interface Speaker {
   discard(): Promise<void>;
 }
 
+/** One thing that the model wants done. */
+export interface Action {
+  name: string;
+  args: Readonly<Record<string, unknown>>;
+}
+
+/** Where actions of some kind go. What becomes of them comes round as an event of a Source. */
+export interface ActionSink {
+  readonly name: string;
+  /** True if an action of this name is its to carry out. */
+  takes(name: string): boolean;
+  /** Carries out an action that the policy allows. Returns at once and never throws. */
+  act(action: Action): void;
+}
+
 /** Sound that may wait in a speaker while more is added, ms. */
 export const SPEAKER_QUEUE_MS = 400;

@@ -63,6 +63,9 @@ export class Account {
       case "degraded":
         this.#log.write("warning", "session", `${event.direction} the ladder: ${event.saving}`);
         break;
+      case "vetoed":
+        this.#log.write("warning", "policy", `${event.name} vetoed: ${event.reason}`);
+        break;
       case "device":
         if (event.state === "lost") this.#log.write("warning", event.device, `lost. ${event.detail}`);
         break;

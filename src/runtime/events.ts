@@ -40,7 +40,9 @@ export type SessionEvent = When &
     /** The model gave way: the speaker fell silent at tMs. `text`: the words that will not be heard. */
     | { kind: "yield"; text: string }
     | { kind: "text"; text: string }
-    | { kind: "action"; name: string; args: Record<string, unknown> }
+    | { kind: "action"; name: string; args: Readonly<Record<string, unknown>> }
+    /** The policy kept an action from being carried out. */
+    | { kind: "vetoed"; name: string; args: Readonly<Record<string, unknown>>; reason: string }
     /** A late step of `stepMs`; the next one takes in all that has closed since. */
     | { kind: "late"; stepMs: number }
     /** The ladder moved one rung; `savings` are those now made. */

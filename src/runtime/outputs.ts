@@ -1,8 +1,9 @@
 import type { Clock } from "../core/clock.ts";
-import type { Played, Speaker, Voice } from "../core/device.ts";
+import type { Action, ActionSink, Played, Speaker, Voice } from "../core/device.ts";
 import type { InputEvent, MicroTurnOutput } from "../core/micro-turn.ts";
 import type { Account } from "./account.ts";
 import { Phrases } from "./phrases.ts";
+import { judge, type Policy } from "./policy.ts";
 import { SpeechOutput } from "./speech.ts";
 import type { Transcript } from "./transcript.ts";
 
@@ -12,6 +13,8 @@ export interface OutputsOptions {
   speaker: Speaker;
   account: Account;
   transcript: Transcript;
+  policy: Policy;
+  actionSinks: readonly ActionSink[];
 }
 
 /** Carries out what the model chose, part by part. Never waits: sound, like everything slow, goes on beside the loop. */
@@ -24,6 +27,8 @@ export class Outputs {
   readonly #clock: Clock;
   readonly #account: Account;
   readonly #voiceName: string;
+  readonly #policy: Policy;
+  readonly #actionSinks: readonly ActionSink[];
   readonly #phrases = new Phrases();
   readonly #speech: SpeechOutput;
 
@@ -31,6 +36,8 @@ export class Outputs {
     this.#clock = options.clock;
     this.#account = options.account;
     this.#voiceName = options.voice.name;
+    this.#policy = options.policy;
+    this.#actionSinks = options.actionSinks;
     this.#speech = new SpeechOutput(options.clock, options.voice, options.speaker, {
       started: (text, startMs) => this.#account.write(startMs, { kind: "speech", text }),
       played: (played, durationMs) => this.#played(played, options.transcript.add(played, durationMs)?.text),
@@ -63,7 +70,7 @@ export class Outputs {
           this.#account.write(nowMs, { kind: "text", text: part.text });
           break;
         case "action":
-          this.#account.write(nowMs, { kind: "action", name: part.name, args: part.args });
+          this.#act(part, nowMs);
           break;
         default:
           part satisfies never;
@@ -81,6 +88,17 @@ export class Outputs {
   /** Resolves when all that was said has sounded. @throws the speaker's RuntimeError. */
   drained(): Promise<void> {
     return this.#speech.drained();
+  }
+
+  /** Hands an action that the policy allows to whoever carries it out; the account has those of nobody too. */
+  #act({ name, args }: Action, nowMs: number): void {
+    const verdict = judge(this.#policy, { name, args });
+    if (!verdict.allowed) {
+      this.#account.write(nowMs, { kind: "vetoed", name, args, reason: verdict.reason });
+      return;
+    }
+    this.#account.write(nowMs, { kind: "action", ...verdict.action });
+    this.#actionSinks.find((sink) => sink.takes(name))?.act(verdict.action);
   }
 
   #played(played: Played, heardText: string | undefined): void {

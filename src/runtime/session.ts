@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { Source, Speaker, Voice } from "../core/device.ts";
+import type { ActionSink, Source, Speaker, Voice } from "../core/device.ts";
 import { type Log, stderrLog } from "../core/log.ts";
 import type { MicroTurnInput, MicroTurnOutput } from "../core/micro-turn.ts";
 import type { InteractionModel } from "../core/model.ts";
@@ -8,6 +8,7 @@ import { Account } from "./account.ts";
 import type { SessionObserver, SessionSummary } from "./events.ts";
 import { Ladder } from "./ladder.ts";
 import { Outputs } from "./outputs.ts";
+import { NO_BOUNDS, type Policy } from "./policy.ts";
 import { StepTimes } from "./step-times.ts";
 import { Transcript } from "./transcript.ts";
 
@@ -23,6 +24,10 @@ export interface SessionOptions {
   /** Closed by the session: finished when it ends well or is aborted, discarded when it fails. */
   speaker: Speaker;
   observers?: readonly SessionObserver[];
+  /** Where actions go: the first that takes one gets it. One that is a device is among the sources as well. */
+  actionSinks?: readonly ActionSink[];
+  /** What actions may do. Default: every action goes through. */
+  policy?: Policy;
   /** The session ends here at the latest, ms; words that are under way then still sound. */
   durationMs?: number;
   /** When its recorded sources have ended the session goes on until nothing was said for this long, ms. Default 1000. */
@@ -61,6 +66,8 @@ export class Session {
       speaker,
       account: this.#account,
       transcript: this.transcript,
+      policy: options.policy ?? NO_BOUNDS,
+      actionSinks: options.actionSinks ?? [],
     });
     this.#outputs.heard = (event) => this.#timeline.push(event);
     const cameraSaving = this.#timeline.video ? (["lower-video-rate"] as const) : [];

@@ -89,6 +89,8 @@ function markOf(event: SessionEvent): Mark | null {
       return { lane: "event", tMs, text: "gives way" };
     case "action":
       return { lane: "event", tMs, text: event.name };
+    case "vetoed":
+      return { lane: "event", tMs, text: `${event.name} vetoed` };
     case "late":
       return { lane: "event", tMs, text: "late" };
     case "degraded":

@@ -20,6 +20,8 @@ export function eventLine(event: SessionEvent): string | null {
       return line("shows", event.text.trim());
     case "action":
       return line("does", `${event.name} ${JSON.stringify(event.args)}`);
+    case "vetoed":
+      return line("vetoed", `${event.name} ${JSON.stringify(event.args)}: ${event.reason}`);
     case "late":
       return line("late", `a step took ${event.stepMs.toFixed(0)} ms`);
     case "degraded":
