@@ -1,6 +1,6 @@
 import { expectLength, RuntimeError } from "../../src/core/errors.ts";
 import { stderrLog } from "../../src/core/log.ts";
-import type { InputEvent, MicroTurnInput, MicroTurnOutput, VideoFrame } from "../../src/core/micro-turn.ts";
+import type { MicroTurnInput, MicroTurnOutput, VideoFrame } from "../../src/core/micro-turn.ts";
 import type { InteractionModel, ModelDescription, Perception } from "../../src/core/model.ts";
 import { GREEDY, type InputBlock, type NativeBackend, type Sampling, type WeightFormat } from "./backend.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
@@ -9,6 +9,7 @@ import { type NativeConfig, pcmLength } from "./config.ts";
 import { OutputDecoder } from "./output.ts";
 import { TextQueue } from "./text-queue.ts";
 import { NativeTokenizer } from "./tokenizer.ts";
+import { toldText } from "./told-text.ts";
 import { reducedFrame, VideoFeatures } from "./video-features.ts";
 
 export interface NativeModelOptions {
@@ -104,7 +105,7 @@ export class NativeModel implements InteractionModel {
 
   #prepare(input: MicroTurnInput): InputBlock {
     for (const event of input.events) {
-      const dropped = this.#typed.add(this.#tokenizer.encodeTyped(textOf(event)));
+      const dropped = this.#typed.add(this.#tokenizer.encodeTyped(toldText(event)));
       if (dropped > 0) {
         stderrLog.write(
           "warning",
@@ -131,19 +132,5 @@ export class NativeModel implements InteractionModel {
     pcm.set(audio, history);
     this.#history.set(pcm.subarray(-history));
     return pcm;
-  }
-}
-
-/** What the model reads of an event. It has no token for played speech and device states; it hears and sees those. */
-function textOf(event: InputEvent): string {
-  switch (event.kind) {
-    case "text":
-    case "reasoner":
-      return event.text;
-    case "serial":
-      return event.line;
-    case "played":
-    case "device":
-      return "";
   }
 }

@@ -1,3 +1,5 @@
+import type { ReasonerState } from "./reasoner.ts";
+
 /** One picture. `rgb` is (height, width, 3) u8, row-major. */
 export interface VideoFrame {
   /** Session time at which the picture was taken, ms. */
@@ -15,11 +17,27 @@ export interface AudioChunk {
   samples: Float32Array;
 }
 
+/** Something about a task in the hands of the background reasoner. */
+export interface ReasonerEvent {
+  kind: "reasoner";
+  timeMs: number;
+  /** Tells the tasks of a session apart. */
+  task: string;
+  state: ReasonerState;
+  /** What the task is about, in the model's own words, cut short. */
+  about: string;
+  text: string;
+  /** Since the reasoner said it, ms: more than a moment if the link was down meanwhile. */
+  ageMs: number;
+  /** True if that is so long that the person may no longer be waiting for it. */
+  stale: boolean;
+}
+
 /** What enters a session beside sound and pictures. Times are session time, ms. */
 export type InputEvent =
   | { kind: "text"; timeMs: number; text: string }
   | { kind: "serial"; timeMs: number; line: string }
-  | { kind: "reasoner"; timeMs: number; task: string; text: string }
+  | ReasonerEvent
   /** Words that have really sounded, to the sample, as the speaker reports them. */
   | { kind: "played"; timeMs: number; endMs: number; text: string }
   | { kind: "device"; timeMs: number; device: string; state: "ready" | "lost" | "ended"; detail: string };

@@ -84,13 +84,24 @@ test("typed text, serial lines and reasoner results are read, so much a micro-tu
     { kind: "played", timeMs: 1, endMs: 2, text: "nothing" },
     { kind: "serial", timeMs: 2, line: "1" },
     { kind: "device", timeMs: 2, device: "camera", state: "lost", detail: "nothing" },
-    { kind: "reasoner", timeMs: 3, task: "t", text: "1 1 1" },
+    {
+      kind: "reasoner",
+      timeMs: 3,
+      task: "t",
+      state: "result",
+      about: "a sum",
+      text: "1",
+      ageMs: 0,
+      stale: false,
+    },
   ];
-  for (let k = 0; k < 3; k++) await model.step([turn(k, { events: k === 0 ? events : [] })]);
+  for (let k = 0; k < 5; k++) await model.step([turn(k, { events: k === 0 ? events : [] })]);
   const read = backend.steps.map(([block]) => block!.told);
-  const expected = ["count count count", "1", "1 1 1"].flatMap((text) => tokenizer.encodeTyped(text));
+  const expected = ["count count count", "1", "reasoner: 1"].flatMap((text) => tokenizer.encodeTyped(text));
   expect(read.flat()).toEqual(expected);
-  expect(read.map((told) => told.length)).toEqual([8, 2, 0]);
+  const lengths = read.map((told) => told.length);
+  expect(lengths.at(-1)).toBe(0);
+  expect(lengths).toEqual(lengths.map((_, k) => Math.min(8, Math.max(0, expected.length - 8 * k))));
   expect(read[0]![0]).toBe(3);
 });
 
