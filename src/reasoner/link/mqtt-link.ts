@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { RuntimeError } from "../../core/errors.ts";
 import type { WireMessage } from "../protocol/wire.ts";
@@ -162,6 +163,8 @@ export class MqttLink implements Link {
   /** The broker has taken the connection: subscriptions, presence, then "up". */
   async #connected(client: MqttClient): Promise<void> {
     const connection = this.#connection;
+    // Small messages would wait for each other's acknowledgement by TCP.
+    if (client.stream instanceof Socket) client.stream.setNoDelay(true);
     const made = new Set<string>();
     try {
       for (let left = [...this.#filters]; left.length > 0; left = this.#filtersBeside(made)) {

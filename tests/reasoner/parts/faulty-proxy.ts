@@ -101,6 +101,7 @@ class Pair {
     this.#sockets = [client, server];
     this.#pipes = [new Pipe(client, server, faults), new Pipe(server, client, faults)];
     for (const socket of this.#sockets) {
+      socket.setNoDelay(true);
       // A reset by either side is what the other side is told.
       socket.on("error", () => this.destroy());
       socket.on("close", () => this.destroy());
