@@ -4,7 +4,8 @@ import numpy as np
 
 import render
 from cameras import MARGIN, shaken
-from figures import solid, unit
+from figures import unit
+from outfits import solid
 from timeline import smooth_noise
 
 

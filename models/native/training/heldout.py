@@ -13,7 +13,6 @@ import subprocess
 
 import numpy as np
 import scenes
-import words
 from scenarios import typed
 from sequences import Codec, Partner
 from train import TOKENIZER

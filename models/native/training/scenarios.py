@@ -23,7 +23,7 @@ def typed(rng: random.Random, intent: str, detail=None, family=None):
         case "how long":
             text = rng.choice(words.HOW_LONG)
         case "remind":
-            detail = detail or (words.phrase(rng), rng.randint(2, 30) if rng.random() < 0.75 else rng.randint(2, 10))
+            detail = detail or (words.phrase(rng), rng.randint(2, 30) if rng.random() < 0.5 else rng.randint(11, 30))
             text = rng.choice(words.REMIND).format(p=detail[0], n=detail[1])
         case "stop counting":
             text = rng.choice(words.STOP_COUNT).format(x=x)
@@ -52,8 +52,8 @@ def first_turn(rng: random.Random) -> int:
 
 
 def stretch(rng: random.Random) -> int:
-    """How many micro-turns are shown in a row where others are left out: 4 to 80, every order of magnitude alike."""
-    return int(4 * 20 ** rng.random())
+    """How many micro-turns are shown in a row where others are left out: 3 to 60, every order of magnitude alike."""
+    return int(3 * 20 ** rng.random())
 
 
 def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
@@ -62,12 +62,12 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
     partner = writer.partner
     row = 0
     rep_period = rng.choice([2, 3, 5, 8, 15])
-    favourite = rng.choices(["remind", "count", "explain", "mixed"], [0.4, 0.3, 0.1, 0.2])[0]
+    favourite = rng.choices(["remind", "count", "explain", "mixed"], [0.55, 0.2, 0.08, 0.17])[0]
     pending = [typed(rng, {"mixed": rng.choice(["remind", "count"])}.get(favourite, favourite))]
     if favourite == "mixed":
         pending.append(typed(rng, rng.choice(["remind", "count"])))
     rest = rng.choice([0.01, 0.03, 0.06])
-    dense = rng.random() < 0.35
+    dense = rng.random() < 0.2
     shown_until, due, lead = 10, -1, 0
     if rng.random() < 0.3:
         pending.append(typed(rng, "set"))
@@ -77,6 +77,8 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
         roll = rng.random()
         if pending and roll < 0.3:
             texts.append(pending.pop(0))
+        elif favourite == "remind" and not partner.reminder and rng.random() < 0.1:
+            texts.append(typed(rng, "remind"))
         elif roll < rest:
             weights = {
                 "how many": 3 if partner.counting or partner.count else 0.3, "how long": 2, "small talk": 0.6, "other": 0.6,

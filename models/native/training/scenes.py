@@ -11,9 +11,10 @@ import numpy as np
 import backdrops
 import idles
 from cameras import MARGIN, camera_shake, draw_camera, shaken
-from figures import ANKLE, HEAD, N_JOINTS, POSE_JOINTS, blend, draw_body, draw_outfit, place, unit
+from figures import ANKLE, HEAD, N_JOINTS, POSE_JOINTS, blend, draw_body, place, unit
 from film import Film, draw_effects, draw_light, draw_overlay
 from motions import MOTIONS
+from outfits import draw_outfit
 from timeline import Timeline, draw_timeline, smooth_noise
 
 SIZE, FPS = 80, 10

@@ -19,6 +19,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from features import dmel_levels, patches, video_features
 from model import Native, load_config
+from muon import Muon
 from safetensors.torch import load_file
 from scenarios import audio_sample, text_sample, video_sample
 from sequences import CLOCK, NEXT, Codec, Sample
@@ -124,7 +125,7 @@ class Maker:
         return {**scene, "frames": np.clip(frames, 0, 255).astype(np.uint8), "pose": pose}
 
     def text(self, size: int) -> dict:
-        turns = self.rng.choice([120, 180, 240])
+        turns = self.rng.choice([120, 160, 200])
         return collate([text_sample(self.codec, self.rng, turns) for _ in range(size)])
 
     def audio(self, size: int) -> dict:
@@ -194,29 +195,6 @@ def losses(model: Native, batch: dict, speak_weight: float) -> dict[str, torch.T
 SHARE = {"video": 2.0, "text": 2.0, "audio": 0.7}
 HOLD = 0.2  # share of the run at the full learning rate; from there it falls to nothing in a straight line
 AUX = {"token": 1.0, "event": 0.5, "active": 0.15, "phase": 0.3, "period": 0.05, "pose": 1.0, "stem_pose": 2.0, "speech": 0.3, "wait": 0.3, "count": 0.1}
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum with its matrix orthogonalised by five Newton-Schulz steps (Jordan et al. 2024)."""
-
-    def __init__(self, params, lr=0.02, momentum=0.95, weight_decay=0.0):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                m = state.setdefault("m", torch.zeros_like(p)).lerp_(p.grad, 1 - group["momentum"])
-                g = p.grad.lerp(m, group["momentum"])
-                x = (g.T if g.shape[0] > g.shape[1] else g)
-                x = x / (x.norm() + 1e-7)
-                for _ in range(5):
-                    a = x @ x.T
-                    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-                x = x.T if g.shape[0] > g.shape[1] else x
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(x, alpha=-group["lr"] * max(1, g.shape[0] / g.shape[1]) ** 0.5)
 
 
 def average_gradients(params: list[torch.Tensor], ranks: int) -> None:
