@@ -9,7 +9,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/core": [],
   "src/gpu": ["src/core"],
-  "src/timeline": ["src/core"],
+  "src/signal": ["src/core"],
+  "src/timeline": ["src/core", "src/signal"],
   "src/runtime": ["src/core", "src/timeline"],
   "src/reasoner": ["src/core"],
   "src/record": ["src/core"],
@@ -17,7 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/config": ["src/core"],
   kernels: ["src/core", "src/gpu"],
   models: ["src/core", "src/gpu", "kernels"],
-  devices: ["src/core"],
+  devices: ["src/core", "src/signal"],
 };
 const PARTS = [...Object.keys(MAY_IMPORT), "src/cli"];
 

@@ -17,6 +17,12 @@ export interface Source {
   readonly kind: "audio" | "video" | "events";
   /** True if items are taken from a recording and so may be read ahead of the session clock. */
   readonly recorded: boolean;
+  /**
+   * Live devices: gets the device going before session time begins, so that the first micro-turn hears and sees.
+   * @param signal that of `open`, which follows at once.
+   * @throws RuntimeError "device-unavailable" or "missing-program": a device that is lost later is told as an event.
+   */
+  prepare?(signal: AbortSignal): Promise<void>;
   open(clock: Clock, signal: AbortSignal): AsyncIterable<Captured>;
 }
 
@@ -54,6 +60,8 @@ export interface Playback {
 /** Where sound goes. Holds at most 400 ms that have not sounded yet when a phrase is added. */
 export interface Speaker {
   readonly name: string;
+  /** Live speakers: the device events of this speaker, to be put among the session's sources. Its `prepare` opens it. */
+  readonly states?: Source;
   /** Queues one phrase. Phrases play in the order of the calls. `speech` is kept until it has sounded. */
   play(text: string, speech: Speech): Playback;
   /** Drops what has not sounded; silent within 50 ms. */

@@ -1,23 +1,34 @@
 import type { AudioChunk } from "../core/micro-turn.ts";
-import { Resampler } from "./resampler.ts";
+import { DriftResampler } from "../signal/drift-resampler.ts";
+import { Resampler } from "../signal/resampler.ts";
 
 /** Capture stamps jitter; a chunk that starts this close to where the last one ended carries on from it, ms. */
 const JITTER_MS = 10;
 /** What the track keeps for a loop that has fallen behind. Beyond it the oldest goes, and counts as a gap. */
 const CAPACITY_MS = 30_000;
+/**
+ * A live capture clock is followed so that an offset is made up for in about this time, ms. At 200 ppm the sound then
+ * stands 0.4 ms off, and an offset of the jitter tolerance changes its speed by 0.5 %.
+ */
+const FOLLOW_MS = 2000;
+/** Smaller offsets are left alone, ms: stamps that are exact let the sound pass unchanged. */
+const FOLLOW_FROM_MS = 0.01;
 
 /**
  * The microphone's line on the timeline: sound at the model's rate, each sample where it was captured. Where sound is
  * missing there is silence, and it is counted; sound is never shifted to close a hole. A chunk that overlaps what is
  * there, or comes after its interval was handed over, loses that part.
+ *
+ * The sound of a live microphone, whose clock is not the session's, is resampled by as much as its stamps and its samples
+ * drift apart.
  */
 export class AudioTrack {
   readonly sampleRateHz: number;
   /** Silence that stands for missing sound. */
   readonly gaps = { count: 0, totalMs: 0 };
   /**
-   * By how much the newest chunk's stamp is ahead of the samples counted so far, ms: the capture clock's drift, before
-   * anything is done about it. It is bounded by the jitter tolerance: past that a gap or a cut sets it back to 0.
+   * By how much the newest chunk's stamp is ahead of the place that the samples before it lead to, ms. It is bounded by
+   * the jitter tolerance: past that a gap or a cut sets it back to 0.
    */
   misalignmentMs = 0;
 
@@ -27,14 +38,19 @@ export class AudioTrack {
   #writtenTo = 0;
   /** Number of the session's sample at which the next one of the present stretch of sound belongs. */
   #cursor = 0;
-  #resampler: Resampler | null = null;
+  /** Where the last gap that was counted ended, in samples of the session: silence that goes on is one gap. */
+  #gapEnd = -1;
+  readonly #follows: boolean;
+  #resampler: Resampler | DriftResampler | null = null;
   #captureRateHz = 0;
   /** Session time at which the next chunk is expected, ms. */
   #expectedMs = Number.NEGATIVE_INFINITY;
   #ended = false;
 
-  constructor(sampleRateHz: number) {
+  /** @param options.live the capture clock is a device's own: its drift is followed. Default false, for recordings. */
+  constructor(sampleRateHz: number, options: { live?: boolean } = {}) {
     this.sampleRateHz = sampleRateHz;
+    this.#follows = options.live ?? false;
     this.#ring = new Float32Array(Math.ceil((CAPACITY_MS / 1000) * sampleRateHz));
   }
 
@@ -48,9 +64,12 @@ export class AudioTrack {
     const carriesOn = Math.abs(offMs) <= JITTER_MS && chunk.sampleRateHz === this.#captureRateHz;
     if (!carriesOn) this.#beginStretch(chunk.captureMs, chunk.sampleRateHz);
     this.misalignmentMs = carriesOn ? offMs : 0;
-    this.#append(this.#resampler?.push(chunk.samples) ?? chunk.samples);
+    this.#append(this.#resampled(chunk.samples));
     // Counted from where the stretch began, so that rounded stamps do not add up.
-    this.#expectedMs += (chunk.samples.length / chunk.sampleRateHz) * 1000;
+    this.#expectedMs =
+      this.#resampler instanceof DriftResampler
+        ? ((this.#cursor + this.#resampler.owed) / this.sampleRateHz) * 1000
+        : this.#expectedMs + (chunk.samples.length / chunk.sampleRateHz) * 1000;
   }
 
   /** No more sound will come: the silence from here on is no gap. */
@@ -68,7 +87,8 @@ export class AudioTrack {
     const to = Math.min(end, this.#writtenTo);
     for (let at = from; at < to; at++) out[at - this.#takenTo] = this.#ring[at % this.#ring.length]!;
     const missingAfter = this.#ended ? 0 : end - Math.max(to, this.#takenTo);
-    this.#countGap(Math.min(count, from - this.#takenTo) + missingAfter);
+    this.#countGap(this.#takenTo, Math.min(count, from - this.#takenTo));
+    this.#countGap(end - missingAfter, missingAfter);
     this.#takenTo = end;
     this.#writtenTo = Math.max(this.#writtenTo, end);
     return out;
@@ -79,8 +99,15 @@ export class AudioTrack {
     this.#cursor = Math.round((captureMs / 1000) * this.sampleRateHz);
     this.#expectedMs = captureMs;
     this.#captureRateHz = captureRateHz;
-    this.#resampler =
-      captureRateHz === this.sampleRateHz ? null : new Resampler(captureRateHz, this.sampleRateHz);
+    if (this.#follows) this.#resampler = new DriftResampler(captureRateHz, this.sampleRateHz);
+    else if (captureRateHz === this.sampleRateHz) this.#resampler = null;
+    else this.#resampler = new Resampler(captureRateHz, this.sampleRateHz);
+  }
+
+  #resampled(samples: Float32Array): Float32Array {
+    if (!(this.#resampler instanceof DriftResampler)) return this.#resampler?.push(samples) ?? samples;
+    const offMs = Math.abs(this.misalignmentMs) < FOLLOW_FROM_MS ? 0 : this.misalignmentMs;
+    return this.#resampler.push(samples, 1 + offMs / FOLLOW_MS);
   }
 
   /** Puts samples at the cursor: after silence if there is a hole, without those whose place is taken. */
@@ -88,7 +115,7 @@ export class AudioTrack {
     if (samples.length === 0) return;
     const hole = this.#cursor - this.#writtenTo;
     if (hole > 0) {
-      this.#countGap(hole);
+      this.#countGap(this.#writtenTo, hole);
       for (let i = Math.max(0, hole - this.#ring.length); i < hole; i++) {
         this.#ring[(this.#writtenTo + i) % this.#ring.length] = 0;
       }
@@ -101,9 +128,10 @@ export class AudioTrack {
     this.#writtenTo = Math.max(this.#writtenTo, this.#cursor);
   }
 
-  #countGap(samples: number): void {
+  #countGap(from: number, samples: number): void {
     if (samples <= 0) return;
-    this.gaps.count++;
+    if (from !== this.#gapEnd) this.gaps.count++;
+    this.#gapEnd = from + samples;
     this.gaps.totalMs += (samples / this.sampleRateHz) * 1000;
   }
 }

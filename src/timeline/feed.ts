@@ -2,7 +2,7 @@ import { type Clock, unlessAborted } from "../core/clock.ts";
 import type { Captured, Source } from "../core/device.ts";
 
 /** Where a feed puts what its source gives; returns the session time up to which the source is now known, ms. */
-export type Accept = (item: Captured) => number;
+export type Accept = (item: Captured, feed: Feed) => number;
 
 interface Waiter {
   timeMs: number;
@@ -19,6 +19,8 @@ export class Feed {
   /** Session time up to which everything captured is known, ms; -1 before the first item. */
   reachedMs = -1;
   ended = false;
+  /** True while a live device says that it is away: it may come back. */
+  lost = false;
   failure: unknown = null;
 
   readonly #accept: Accept;
@@ -74,7 +76,7 @@ export class Feed {
 
   async #draw(clock: Clock, signal: AbortSignal): Promise<void> {
     for await (const item of this.source.open(clock, signal)) {
-      this.reachedMs = Math.max(this.reachedMs, this.#accept(item));
+      this.reachedMs = Math.max(this.reachedMs, this.#accept(item, this));
       this.#settleWaiters();
       while (this.source.recorded && this.reachedMs >= this.#horizonMs) {
         const moved = new Promise<void>((resolve) => {

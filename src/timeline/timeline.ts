@@ -1,4 +1,4 @@
-import type { Clock } from "../core/clock.ts";
+import { type Clock, unlessAborted } from "../core/clock.ts";
 import type { Captured, Source } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { InputEvent, MicroTurnInput } from "../core/micro-turn.ts";
@@ -8,8 +8,11 @@ import { EventTrack } from "./event-track.ts";
 import { Feed } from "./feed.ts";
 import { VideoTrack } from "./video-track.ts";
 
-/** How long a closing interval waits for the last sound of a live microphone, ms. */
-const LIVE_GRACE_MS = 20;
+/**
+ * How long a closing interval waits for the last sound of a live microphone, ms. Sound that comes later is lost to the
+ * model, so this is more than a busy machine usually holds a chunk up, and still leaves a step three quarters of T.
+ */
+const LIVE_GRACE_MS = 50;
 /** Sound that one step may take in after a stall, ms; what is older is passed over and counted. */
 const BACKLOG_MS = 30_000;
 
@@ -56,14 +59,22 @@ export class Timeline {
     this.#perception = options.perception;
     this.#limit = Math.ceil((options.durationMs ?? Number.POSITIVE_INFINITY) / microTurnMs);
     const has = (kind: Source["kind"]) => perceived.some((source) => source.kind === kind);
-    this.audio = audioSampleRateHz !== null && has("audio") ? new AudioTrack(audioSampleRateHz) : null;
+    const live = perceived.some((source) => source.kind === "audio" && !source.recorded);
+    this.audio =
+      audioSampleRateHz !== null && has("audio") ? new AudioTrack(audioSampleRateHz, { live }) : null;
     const parts = videoFramesPerMicroTurn ?? 1;
     this.video = has("video") ? new VideoTrack(microTurnMs / parts, parts) : null;
-    this.#feeds = perceived.map((source) => new Feed(source, (item) => this.#accept(item)));
+    this.#feeds = perceived.map((source) => new Feed(source, (item, feed) => this.#accept(item, feed)));
   }
 
-  /** Opens the sources and waits until each recording has given its first item, ended or failed. */
+  /**
+   * Opens the sources and waits until each live device is going, and each recording has given its first item, ended or
+   * failed.
+   * @throws RuntimeError "device-unavailable" or "missing-program" for a live device that cannot be had.
+   */
   async open(signal: AbortSignal): Promise<void> {
+    const preparing = this.#feeds.map((feed) => feed.source.prepare?.(this.#closing.signal));
+    await unlessAborted(Promise.all(preparing), signal);
     for (const feed of this.#feeds) {
       feed.start(this.#clock, this.#closing.signal, (ended) => this.#noteEnd(ended));
     }
@@ -132,7 +143,7 @@ export class Timeline {
   }
 
   /** Puts an item on its track; returns the session time before which its source has nothing more to give. */
-  #accept(item: Captured): number {
+  #accept(item: Captured, feed: Feed): number {
     switch (item.kind) {
       case "audio":
         this.audio?.write(item);
@@ -142,6 +153,7 @@ export class Timeline {
         return item.captureMs;
       case "event":
         this.events.write(item.event);
+        if (item.event.kind === "device") feed.lost = item.event.state === "lost";
         return item.captureMs;
     }
   }
@@ -150,7 +162,7 @@ export class Timeline {
   async #known(endMs: number, signal: AbortSignal): Promise<void> {
     await this.#clock.during(this.#recordedReach(endMs, signal));
     const microphone = this.#feeds.find((feed) => feed.source.kind === "audio" && !feed.source.recorded);
-    if (!microphone || microphone.reachedMs >= endMs || microphone.ended) return;
+    if (!microphone || microphone.reachedMs >= endMs || microphone.ended || microphone.lost) return;
     // One controller for both waits, tied to the signal by hand: AbortSignal.any() leaks with a long-lived signal
     // (https://github.com/nodejs/node/issues/54614).
     const settled = new AbortController();

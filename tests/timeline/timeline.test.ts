@@ -133,8 +133,8 @@ describe("a live microphone under jitter", () => {
     await run(clock, timeline, async () => {
       closedAt.push(clock.nowMs());
     });
-    // Each interval is given the grace of 20 ms.
-    expect(closedAt).toEqual([200, ...Array.from({ length: 9 }, (_, i) => 420 + 200 * i)]);
+    // Each interval is given the grace of 50 ms.
+    expect(closedAt).toEqual([200, ...Array.from({ length: 9 }, (_, i) => 450 + 200 * i)]);
     expect(timeline.audio!.gaps.totalMs).toBe(1800);
   });
 });

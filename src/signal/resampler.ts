@@ -1,11 +1,8 @@
 import { RuntimeError } from "../core/errors.ts";
+import { CROSSINGS, kaiser, sinc } from "./windowed-sinc.ts";
 
-/** Zero crossings of the filter on each side of its centre, at the lower of the two rates. */
-const CROSSINGS = 24;
 /** Where the pass band ends, as a share of the lower rate's Nyquist frequency. */
 const PASS_BAND = 0.92;
-/** Kaiser window shape: side lobes below about -80 dB. */
-const KAISER_BETA = 8;
 
 /**
  * Brings a stream of sound from one rate to another by a polyphase FIR filter (windowed sinc, linear phase, no delay:
@@ -101,26 +98,6 @@ function phaseTable(up: number, taps: number, stretch: number): Float32Array {
     for (let tap = 0; tap < taps; tap++) table[phase * taps + tap]! /= sum;
   }
   return table;
-}
-
-function sinc(x: number): number {
-  return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
-}
-
-/** Kaiser window at x in [-1, 1]. */
-function kaiser(x: number): number {
-  return Math.abs(x) >= 1 ? 0 : besselI0(KAISER_BETA * Math.sqrt(1 - x * x)) / besselI0(KAISER_BETA);
-}
-
-/** Modified Bessel function of the first kind, order 0, by its power series. */
-function besselI0(x: number): number {
-  let term = 1;
-  let sum = 1;
-  for (let k = 1; term > sum * 1e-17; k++) {
-    term *= (x / (2 * k)) ** 2;
-    sum += term;
-  }
-  return sum;
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

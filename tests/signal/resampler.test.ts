@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Resampler } from "../../src/timeline/resampler.ts";
-import { seededRandom } from "./random.ts";
+import { Resampler } from "../../src/signal/resampler.ts";
+import { seededRandom } from "../timeline/random.ts";
 
 function tone(hz: number, rateHz: number, count: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => 0.5 * Math.sin((2 * Math.PI * hz * i) / rateHz));
