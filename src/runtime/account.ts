@@ -31,12 +31,12 @@ export class Account {
     this.#tell((observer) => observer.step?.(record));
   }
 
-  /** Passes on what the timeline says about devices. */
-  noteDevices(events: readonly InputEvent[]): void {
+  /** Passes on what the model is told of devices and of the reasoner. */
+  noteInputs(events: readonly InputEvent[]): void {
     for (const event of events) {
-      if (event.kind !== "device") continue;
-      const { timeMs, device, state, detail } = event;
-      this.write(timeMs, { kind: "device", device, state, detail });
+      if (event.kind !== "device" && event.kind !== "reasoner") continue;
+      const { timeMs, ...told } = event;
+      this.write(timeMs, told);
     }
   }
 

@@ -1,4 +1,4 @@
-import type { MicroTurnInput, MicroTurnOutput } from "../core/micro-turn.ts";
+import type { MicroTurnInput, MicroTurnOutput, ReasonerEvent } from "../core/micro-turn.ts";
 import type { ModelDescription, Saving } from "../core/model.ts";
 
 /** How long the model's steps took, ms of machine time, whatever the session clock. */
@@ -48,6 +48,8 @@ export type SessionEvent = When &
     /** The ladder moved one rung; `savings` are those now made. */
     | { kind: "degraded"; direction: "down" | "up"; saving: Saving; savings: readonly Saving[] }
     | { kind: "device"; device: string; state: "ready" | "lost" | "ended"; detail: string }
+    /** Something about a task in the hands of the reasoner, as the model was told it. */
+    | Omit<ReasonerEvent, "timeMs">
     | ({ kind: "end" } & SessionSummary)
   );
 

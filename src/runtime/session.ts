@@ -122,7 +122,7 @@ export class Session {
 
   /** One step of the model, timed, and what its time means for the ladder. */
   async #step(inputs: readonly MicroTurnInput[]): Promise<MicroTurnOutput> {
-    for (const input of inputs) this.#account.noteDevices(input.events);
+    for (const input of inputs) this.#account.noteInputs(input.events);
     const beganMs = performance.now();
     const output = await this.#clock.during(this.#model.step(inputs));
     const stepMs = performance.now() - beganMs;

@@ -102,6 +102,8 @@ function markOf(event: SessionEvent): Mark | null {
     case "device":
       // A file's folders are of no interest here, and often long.
       return { lane: "event", tMs, text: `${event.device.replace(/\S*\//, "")} ${event.state}` };
+    case "reasoner":
+      return { lane: "event", tMs, text: `reasoner ${event.state}` };
     case "end":
       return null;
     default:

@@ -28,6 +28,8 @@ export function eventLine(event: SessionEvent): string | null {
       return line(event.direction === "down" ? "saves" : "recovers", event.saving);
     case "device":
       return line("device", `${event.device} ${event.state}${event.detail ? `: ${event.detail}` : ""}`);
+    case "reasoner":
+      return line("reasoner", `${event.state}${event.text ? `: ${event.text.replace(/\s+/g, " ")}` : ""}`);
     case "end":
       return null;
     default:
