@@ -195,8 +195,9 @@ export class Recorder {
       default:
         item satisfies never;
     }
-    if (this.#file.waitingBytes >= CHUNK_BYTES) await this.#file.flush();
-    if (this.#file.sizeBytes >= this.#options.limitBytes / SEGMENTS) await this.#rotate();
+    const { sizeBytes, waitingBytes } = this.#file;
+    if (sizeBytes + waitingBytes >= this.#options.limitBytes / SEGMENTS) await this.#rotate();
+    else if (waitingBytes >= CHUNK_BYTES) await this.#file.flush();
   }
 
   async #rotate(): Promise<void> {
