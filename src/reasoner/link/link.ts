@@ -48,6 +48,8 @@ export interface LinkHandlers {
   message(delivery: Delivery): void;
   /** Called on every change, after `Link.state` shows it. `detail` says why, for the log. */
   state(state: LinkState, detail: string): void;
+  /** Called when an attempt to connect has failed for another reason than the one before: for the log. */
+  fault?(detail: string): void;
 }
 
 /**

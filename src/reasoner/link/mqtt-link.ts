@@ -48,6 +48,7 @@ export class MqttLink implements Link {
   #connection = 0;
   #failures = 0;
   #lastFault = "connection lost";
+  #toldFault = "";
   #lastPuback = { messageId: 0, reasonCode: 0 };
 
   /** @throws RuntimeError "invalid-configuration" if the URL is none of MQTT's or holds credentials. */
@@ -155,9 +156,8 @@ export class MqttLink implements Link {
   }
 
   #reconnectDelayMs(): number {
-    const { first, max } = this.#options.reconnectMs ?? { first: 500, max: 30_000 };
-    const boundMs = Math.min(max, first * 2 ** this.#failures);
-    return Math.max(1, Math.round(boundMs * (0.5 + 0.5 * Math.random())));
+    const bounds = this.#options.reconnectMs ?? { first: 500, max: 30_000 };
+    return reconnectDelayMs(bounds, this.#failures, Math.random);
   }
 
   /** The broker has taken the connection: subscriptions, presence, then "up". */
@@ -197,6 +197,8 @@ export class MqttLink implements Link {
     client.options.reconnectPeriod = this.#reconnectDelayMs();
     this.#publishes.rejectWaiting();
     if (this.#state === "up") this.#enter("down", this.#lastFault);
+    else if (this.#lastFault !== this.#toldFault) this.#handlers?.fault?.(this.#lastFault);
+    this.#toldFault = this.#lastFault;
     this.#lastFault = "connection lost";
   }
 
@@ -321,6 +323,20 @@ export class MqttLink implements Link {
       this.#state === "closed" ? "the link is closed" : "the link is down",
     );
   }
+}
+
+/**
+ * The wait before the next attempt to connect, ms: doubles with every failure, and the upper half of it is random, so
+ * that a thousand devices do not return in one moment to a broker that was restarted.
+ * @param random in [0, 1).
+ */
+export function reconnectDelayMs(
+  { first, max }: { first: number; max: number },
+  failures: number,
+  random: () => number,
+): number {
+  const boundMs = Math.min(max, first * 2 ** failures);
+  return Math.max(1, Math.round(boundMs * (0.5 + 0.5 * random())));
 }
 
 /** Time that a stream has to end after DISCONNECT, ms. */

@@ -4,6 +4,7 @@ import type { Delivery, Link, LinkState } from "../../../src/reasoner/link/link.
 export class Inbox {
   readonly deliveries: Delivery[] = [];
   readonly states: { state: LinkState; detail: string }[] = [];
+  readonly faults: string[] = [];
   readonly #link: Link;
   #waiting: (() => void)[] = [];
 
@@ -19,6 +20,9 @@ export class Inbox {
       state: (state, detail) => {
         this.states.push({ state, detail });
         this.#changed();
+      },
+      fault: (detail) => {
+        this.faults.push(detail);
       },
     });
   }
