@@ -3,6 +3,9 @@ import type { Source, Speaker, Voice } from "../src/core/device.ts";
 import { RuntimeError } from "../src/core/errors.ts";
 import { FileCamera } from "./camera/file-camera.ts";
 import { FileMicrophone } from "./microphone/file-microphone.ts";
+import { fakePort } from "./serial/fake-port.ts";
+import { systemPort } from "./serial/port.ts";
+import { SerialBoard } from "./serial/serial-board.ts";
 import { NullSpeaker } from "./speaker/null-speaker.ts";
 import { WavSpeaker } from "./speaker/wav-speaker.ts";
 import { Keyboard } from "./text/keyboard.ts";
@@ -10,6 +13,7 @@ import { type TypedText, TypedTexts } from "./text/typed-text.ts";
 import { EspeakVoice } from "./voice/espeak-voice.ts";
 import { FakeVoice } from "./voice/fake-voice.ts";
 
+export type { SerialBoard } from "./serial/serial-board.ts";
 export type { TypedText } from "./text/typed-text.ts";
 
 /**
@@ -43,6 +47,37 @@ export function voiceFrom(spec: string): Voice {
     problem: `"${spec}" is not a voice`,
     remedy: "Use espeak, espeak:LANGUAGE or fake",
   });
+}
+
+export interface SerialOptions {
+  /** Path of a port, `fake` for a robot that needs no hardware, or `none`. */
+  port: string;
+  baud: number;
+  heartbeatMs: number;
+  commandMs: number;
+}
+
+/**
+ * The board on a serial port, which takes `commands`; null for the port `none`. The port itself is opened with the
+ * session, and again whenever it is lost.
+ * @throws RuntimeError "invalid-configuration" for a real port in virtual time.
+ */
+export function serialFrom(
+  options: SerialOptions,
+  commands: readonly string[],
+  clock: Clock,
+): SerialBoard | null {
+  const { port, baud, heartbeatMs, commandMs } = options;
+  if (port === "none") return null;
+  if (port !== "fake" && clock.kind === "virtual") {
+    throw new RuntimeError("invalid-configuration", {
+      part: "serial",
+      problem: `${port} lives in real time, and the session does not`,
+      remedy: "Use --clock real, or port: fake",
+    });
+  }
+  const open = port === "fake" ? fakePort(clock) : systemPort(port, baud);
+  return new SerialBoard({ port, open, heartbeatMs, commandMs, commands });
 }
 
 /** Texts typed at given times. */

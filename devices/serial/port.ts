@@ -1,4 +1,3 @@
-import { SerialPort } from "serialport";
 import { RuntimeError } from "../../src/core/errors.ts";
 
 /** A line of bytes to a board, open. What it reports it reports until it is closed. */
@@ -22,6 +21,8 @@ export type OpenPort = (listener: PortListener) => Promise<Port>;
 /** The system's port at `path`, such as a link of /dev/serial/by-id; a second process is kept out. */
 export function systemPort(path: string, baud: number): OpenPort {
   return async (listener) => {
+    // Only here: a session without a board needs no native package.
+    const { SerialPort } = await import("serialport");
     const port = new SerialPort({ path, baudRate: baud, autoOpen: false });
     // A write that fails destroys the stream: it says so here and by "close".
     port.on("error", () => {});

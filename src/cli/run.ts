@@ -1,7 +1,7 @@
 import type { Profile } from "../config/profile.ts";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import { stderrLog } from "../core/log.ts";
-import type { ModelDescription } from "../core/model.ts";
+import type { InteractionModel, ModelDescription } from "../core/model.ts";
 import type { SessionEvent, SessionObserver, SessionSummary } from "../runtime/events.ts";
 import { type Invocation, type Io, stringOption } from "./command.ts";
 import { writeWhole } from "./files.ts";
@@ -10,6 +10,7 @@ import { profileFrom } from "./profile-options.ts";
 import { recordingWish, type SessionRecording, startRecording } from "./recording.ts";
 import { reportPage } from "./report/page.ts";
 import { SessionRecord } from "./report/record.ts";
+import type { SessionScreen } from "./screen.ts";
 import { clockOf, runSession } from "./session.ts";
 import { eventJson, eventLine } from "./view/event-line.ts";
 import { TerminalTimeline } from "./view/terminal.ts";
@@ -58,14 +59,24 @@ export function narrator(
 }
 
 function expectSomethingToDo(profile: Profile, typing: boolean): void {
-  const { camera, microphone, text, duration } = profile;
-  if (camera !== "none" || microphone !== "none" || text.length > 0 || duration !== undefined || typing)
-    return;
+  const { camera, microphone, serial, text, duration } = profile;
+  const perceives = [camera, microphone, serial.port].some((spec) => spec !== "none");
+  if (perceives || text.length > 0 || duration !== undefined || typing) return;
   throw new RuntimeError("invalid-argument", {
     part: "run",
     problem: "there is nothing to perceive",
     remedy: "Give --camera, --microphone, --text or --duration",
   });
+}
+
+/** The page that the profile asks for, its addresses told; null if it asks for none. */
+async function openScreen(profile: Profile, model: InteractionModel, io: Io): Promise<SessionScreen | null> {
+  if (profile.screen.address === "none") return null;
+  // Only here: most sessions have none, and its packages take their time to load.
+  const { SessionScreen } = await import("./screen.ts");
+  const screen = await SessionScreen.open(profile, model, modelLine(model.description));
+  io.err(`screen: ${screen.url}/ for the operator, ${screen.url}/mirror for the person before it\n`);
+  return screen;
 }
 
 /** `microturn run` */
@@ -80,13 +91,18 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
 
   const model = await parts.loadModel(profile);
   let recording: SessionRecording | null = null;
+  let screen: SessionScreen | null = null;
   try {
+    screen = await openScreen(profile, model, io);
     const { microTurnMs } = model.perception;
     const record = new SessionRecord();
     const notice = () => (recording?.isOn ? `● recording to ${recording.path} | ` : "");
     const teller = narrator(io, values.json === true, model.description, microTurnMs, notice);
     if (wish !== null) {
-      const tell = (event: SessionEvent) => teller.event?.(event);
+      const tell = (event: SessionEvent) => {
+        teller.event?.(event);
+        screen?.event(event);
+      };
       recording = await startRecording({ ...wish, profile, model, parts, clock, tell });
     }
     const listeners = [reportPath === undefined ? null : record, recording].filter((one) => one !== null);
@@ -96,7 +112,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
         model,
         parts,
         clock,
-        observers: [teller, ...listeners],
+        observers: [teller, ...listeners, ...(screen ? [screen] : [])],
         log: stderrLog,
         ...(typing ? { typing: process.stdin } : {}),
         wrapSpeaker: (speaker) => listeners.reduce((heard, listener) => listener.listenTo(heard), speaker),
@@ -110,6 +126,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
     return EXIT.ok;
   } finally {
     await recording?.close();
+    await screen?.close();
     await model.close();
   }
 }

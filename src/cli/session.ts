@@ -1,4 +1,4 @@
-import { keyboard, typedText } from "../../devices/devices.ts";
+import { keyboard, serialFrom, typedText } from "../../devices/devices.ts";
 import type { Profile } from "../config/profile.ts";
 import { type Clock, RealClock, VirtualClock } from "../core/clock.ts";
 import type { Source, Speaker } from "../core/device.ts";
@@ -50,6 +50,9 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
   if (profile.text.length > 0) sources.push(typedText(profile.text));
   if (setup.typing) sources.push(keyboard(setup.typing));
 
+  const board = serialFrom(profile.serial, Object.keys(profile.policy.actuators), clock);
+  if (board) sources.push(board);
+
   const voice = parts.voice(profile.voice);
   try {
     const speaker = parts.speaker(profile.speaker, clock);
@@ -64,6 +67,8 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
       voice,
       speaker: setup.wrapSpeaker?.(speaker) ?? speaker,
       observers: setup.observers ?? [],
+      actionSinks: board ? [board] : [],
+      policy: profile.policy,
       settleMs,
       ...(durationMs === undefined ? {} : { durationMs }),
       ...(setup.log === undefined ? {} : { log: setup.log }),

@@ -2,6 +2,9 @@ import { readFile } from "node:fs/promises";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { RuntimeError } from "../core/errors.ts";
+import { policySchema } from "./policy.ts";
+import { screenSchema } from "./screen.ts";
+import { serialSchema } from "./serial.ts";
 
 /** Everything that a session needs to be told: one YAML file. Flags of the command line override it. */
 export const profileSchema = z.strictObject({
@@ -18,6 +21,9 @@ export const profileSchema = z.strictObject({
     )
     .default([])
     .describe("texts typed at given times"),
+  serial: serialSchema.prefault({}),
+  policy: policySchema.prefault({}),
+  screen: screenSchema.prefault({}),
   clock: z.enum(["real", "virtual"]).default("real").describe("virtual: as fast as the machine can"),
   backend: z.enum(["auto", "gpu", "cpu"]).default("auto").describe("auto: the GPU if it is real hardware"),
   duration: z.number().positive().optional().describe("seconds after which the session ends at the latest"),
