@@ -1,4 +1,3 @@
-import { expect, vi } from "vitest";
 import type { Link } from "../../../src/reasoner/link/link.ts";
 import type { Control, Reply, Request } from "../../../src/reasoner/protocol/messages.ts";
 import { parseMessage } from "../../../src/reasoner/protocol/parse.ts";
@@ -20,6 +19,7 @@ export class ScriptedWorker {
   readonly #link: Link;
   readonly #device: string;
   readonly #seq = new Map<string, number>();
+  #came: () => void = () => {};
   readonly #taken = new Map<string, number>();
 
   constructor(link: Link, { id, device }: { id: string; device: string }) {
@@ -44,6 +44,7 @@ export class ScriptedWorker {
           if (received.channel === "requests") {
             this.requests.push(received.message);
             this.onRequest(received.message);
+            this.#came();
           } else if (received.channel === "controls") {
             this.controls.push(received.message);
             const { message } = received;
@@ -58,10 +59,11 @@ export class ScriptedWorker {
 
   /** The request of that number, from 0, when it has come. */
   async request(index = 0): Promise<Request> {
-    await vi.waitFor(() => expect(this.requests.length).toBeGreaterThan(index), {
-      timeout: 20_000,
-      interval: 5,
-    });
+    while (this.requests.length <= index) {
+      await new Promise<void>((resolve) => {
+        this.#came = resolve;
+      });
+    }
     return this.requests[index]!;
   }
 
