@@ -5,6 +5,8 @@
 #   2. the npm packages of package-lock.json
 #   3. microturn doctor, which says what works
 #
+# With --with-tests also what only tests need: mosquitto, the MQTT broker. Its service is not left running.
+#
 # Safe to run again: what is there already is left alone. Without root it prints the commands for the administrator
 # and goes on with the npm packages; the CPU backend needs no system package. Only Node.js and npm are essential:
 # everything else that cannot be had is a warning.
@@ -19,6 +21,15 @@ warn() {
   warnings=$((warnings + 1))
   printf 'setup: warning: %s\n' "$*" >&2
 }
+tests=no
+case "${1:-}" in
+  "") ;;
+  --with-tests) tests=yes ;;
+  *)
+    echo "setup: $1: the only option is --with-tests" >&2
+    exit 64
+    ;;
+esac
 have() { command -v "$1" >/dev/null 2>&1; }
 installed() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
 
@@ -53,6 +64,7 @@ missing_packages() {
     installed "$package" || echo "$package"
   done
   if [ "$gpu" != nvidia ] && ! mesa_is_new_enough; then echo mesa-vulkan-drivers; fi
+  if [ "$tests" = yes ]; then installed mosquitto || echo mosquitto; fi
 }
 
 backports_known() {
@@ -89,6 +101,8 @@ install_system_packages() {
   for package in $1; do
     say "installing $package"
     install_package "$package" || warn "$package could not be installed"
+    # Tests start brokers of their own; Debian's package starts one for good.
+    if [ "$package" = mosquitto ] && have systemctl; then systemctl disable --now mosquitto >/dev/null 2>&1 || true; fi
   done
 }
 

@@ -70,6 +70,7 @@ class Sandbox {
     this.#stub("dpkg-query", `case "$4" in ${known.join(" ")} esac; exit 1`);
     this.#stub("dpkg", `[ "$1" = --compare-versions ] && [ "\${2%%.*}" -ge "\${4%%.*}" ]`);
     this.#stub("apt-cache", "exit 0");
+    this.#stub("systemctl", "exit 0");
     const failing = (machine.unavailable ?? []).map((name) => `*${name}) exit 100;;`).join(" ");
     this.#stub("apt-get", `case "$*" in ${failing} *) exit 0;; esac`);
     // npm ci leaves tsx behind, which stands for doctor here.
@@ -91,9 +92,9 @@ class Sandbox {
     chmodSync(path, 0o755);
   }
 
-  run(): Outcome {
+  run(...options: string[]): Outcome {
     writeFileSync(this.#log, "");
-    const { status, stdout, stderr } = spawnSync("sh", [join(this.root, "deploy/setup.sh")], {
+    const { status, stdout, stderr } = spawnSync("sh", [join(this.root, "deploy/setup.sh"), ...options], {
       env: { PATH: this.#bin },
     });
     return { status, text: `${stdout}${stderr}`, calls: readFileSync(this.#log, "utf8").split("\n") };
@@ -144,6 +145,18 @@ describe("setup.sh", () => {
     expect(text).toMatch(/apt-get install -y --no-install-recommends .*ffmpeg espeak-ng/);
     expect(text).toContain("CPU backend");
     expect(text).toContain("doctor ran");
+  });
+
+  test("installs the broker for tests only when asked, and does not leave it running", () => {
+    const sandbox = new Sandbox({ uid: 0, installed: everything });
+    expect(sandbox.run().calls.join()).not.toContain("mosquitto");
+    const { calls } = sandbox.run("--with-tests");
+    const places = [/^apt-get .*install .* mosquitto$/, /^systemctl disable --now mosquitto$/].map((wanted) =>
+      calls.findIndex((call) => wanted.test(call)),
+    );
+    expect(places[0]).toBeGreaterThanOrEqual(0);
+    expect(places[1]).toBeGreaterThan(places[0]!);
+    expect(sandbox.run("--with-test").status).toBe(64);
   });
 
   test("takes Debian 12's own Mesa for too old", () => {

@@ -17,7 +17,7 @@ export const hasMosquitto = spawnSync("mosquitto", ["-h"], { env }).error === un
 export function describeWithBroker(name: string, body: () => void): void {
   if (!hasMosquitto && process.env.REQUIRE_BROKER === "1") {
     throw new Error(
-      "mosquitto is not installed, and REQUIRE_BROKER=1 says that it must be: sh deploy/setup.sh",
+      "mosquitto is not installed, and REQUIRE_BROKER=1 says that it must be: sh deploy/setup.sh --with-tests",
     );
   }
   describe.skipIf(!hasMosquitto)(hasMosquitto ? name : `${name} (mosquitto is not installed)`, body);
