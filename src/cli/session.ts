@@ -2,11 +2,13 @@ import { keyboard, serialFrom, typedText } from "../../devices/devices.ts";
 import type { Profile } from "../config/profile.ts";
 import { type Clock, RealClock, VirtualClock } from "../core/clock.ts";
 import type { Source, Speaker } from "../core/device.ts";
+import { RuntimeError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import type { InteractionModel } from "../core/model.ts";
 import type { SessionObserver, SessionSummary } from "../runtime/events.ts";
 import { Session } from "../runtime/session.ts";
 import type { Parts } from "./parts.ts";
+import { openReasoner, type SessionReasoner } from "./session-reasoner.ts";
 
 /** After its recorded sources have ended a session goes on until nothing was said for this long: the last number comes late. */
 const SETTLE_MS = 2000;
@@ -33,6 +35,17 @@ export function clockOf(profile: Profile): Clock {
   return profile.clock === "virtual" ? new VirtualClock() : new RealClock();
 }
 
+/** @throws RuntimeError "invalid-configuration" for a live device in virtual time. */
+function expectRealTime(clock: Clock, sources: readonly (Source | null | undefined)[]): void {
+  const live = sources.find((source) => source != null && !source.recorded);
+  if (clock.kind === "real" || !live) return;
+  throw new RuntimeError("invalid-configuration", {
+    part: live.name,
+    problem: "it lives in real time, and the session does not",
+    remedy: "Use --clock real",
+  });
+}
+
 /**
  * Puts the parts of one session together and runs it to its end.
  *
@@ -42,10 +55,10 @@ export function clockOf(profile: Profile): Clock {
 export async function runSession(setup: SessionSetup, signal: AbortSignal): Promise<SessionSummary> {
   const { profile, model, parts } = setup;
   const clock = setup.clock ?? clockOf(profile);
-  const camera = parts.camera(profile.camera);
+  const camera = parts.camera(profile.camera, profile.devices);
   const rateHz = model.perception.audioSampleRateHz;
   const microphone =
-    setup.microphone ?? (rateHz === null ? null : parts.microphone(profile.microphone, rateHz));
+    setup.microphone ?? (rateHz === null ? null : parts.microphone(profile.microphone, rateHz, profile.devices));
   const sources = [camera, microphone].filter((source) => source !== null);
   if (profile.text.length > 0) sources.push(typedText(profile.text));
   if (setup.typing) sources.push(keyboard(setup.typing));
@@ -54,8 +67,13 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
   if (board) sources.push(board);
 
   const voice = parts.voice(profile.voice);
+  let reasoner: SessionReasoner | null = null;
   try {
-    const speaker = parts.speaker(profile.speaker, clock);
+    reasoner = await openReasoner(profile, setup.log);
+    if (reasoner) sources.push(reasoner.source);
+    const speaker = parts.speaker(profile.speaker, clock, profile.devices);
+    if (speaker.states) sources.push(speaker.states);
+    expectRealTime(clock, [camera, microphone, speaker.states]);
     const durationMs = profile.duration === undefined ? undefined : profile.duration * 1000;
     // Where only text was recorded nothing but the duration says how long to go on.
     const settleMs =
@@ -66,8 +84,8 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
       sources,
       voice,
       speaker: setup.wrapSpeaker?.(speaker) ?? speaker,
-      observers: setup.observers ?? [],
-      actionSinks: board ? [board] : [],
+      observers: [...(setup.observers ?? []), ...(reasoner ? [reasoner.delegation] : [])],
+      actionSinks: [board, reasoner?.delegation].filter((sink) => sink != null),
       policy: profile.policy,
       settleMs,
       ...(durationMs === undefined ? {} : { durationMs }),
@@ -75,6 +93,7 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
     });
     return await session.run(signal);
   } finally {
+    await reasoner?.close();
     await voice.close();
   }
 }

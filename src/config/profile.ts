@@ -2,15 +2,24 @@ import { readFile } from "node:fs/promises";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { RuntimeError } from "../core/errors.ts";
+import { devicesSchema } from "./devices.ts";
 import { policySchema } from "./policy.ts";
+import { reasonerSchema } from "./reasoner.ts";
 import { screenSchema } from "./screen.ts";
 import { serialSchema } from "./serial.ts";
 
 /** Everything that a session needs to be told: one YAML file. Flags of the command line override it. */
 export const profileSchema = z.strictObject({
-  camera: z.string().default("none").describe("file:PATH or none"),
-  microphone: z.string().default("none").describe("file:PATH (sound, or a video that has sound) or none"),
-  speaker: z.string().default("none").describe("file:PATH.wav, or none: silent, but keeps time"),
+  camera: z.string().default("none").describe("file:PATH, v4l2:PATH, gst:PIPELINE or none"),
+  microphone: z
+    .string()
+    .default("none")
+    .describe("file:PATH (sound, or a video that has sound), pulse:NAME, alsa:NAME, pipewire:NAME or none"),
+  speaker: z
+    .string()
+    .default("none")
+    .describe("file:PATH.wav, pulse:NAME, alsa:NAME, pipewire:NAME, or none: silent, but keeps time"),
+  devices: devicesSchema.prefault({}),
   voice: z.string().default("espeak").describe("espeak, espeak:LANGUAGE, or fake for tones of fixed length"),
   text: z
     .array(
@@ -23,6 +32,7 @@ export const profileSchema = z.strictObject({
     .describe("texts typed at given times"),
   serial: serialSchema.prefault({}),
   policy: policySchema.prefault({}),
+  reasoner: reasonerSchema.prefault({}),
   screen: screenSchema.prefault({}),
   clock: z.enum(["real", "virtual"]).default("real").describe("virtual: as fast as the machine can"),
   backend: z.enum(["auto", "gpu", "cpu"]).default("auto").describe("auto: the GPU if it is real hardware"),
