@@ -70,10 +70,10 @@ function expectSameCheckpoint({ checkpoint, model }: RecordingHead, found: Model
   });
 }
 
-/** "[17, 4, 1]  1 push-up" */
+/** '[17, 4, 1] " 1"' */
 function outputText({ tokens, parts }: MicroTurnOutput): string {
   const words = parts.map((part) => ("text" in part ? part.text : `<${part.kind}>`)).join("");
-  return `[${tokens.join(", ")}] ${words}`.trimEnd();
+  return `[${tokens.join(", ")}] ${words === "" ? "nothing" : JSON.stringify(words)}`;
 }
 
 function tellResult(io: Io, { tear }: Recording, result: ReplayResult, diff: boolean): void {
