@@ -19,7 +19,7 @@ export interface MqttLinkOptions extends LinkOptions {
   key?: string | Buffer;
   /** A broker that is silent for half as long again is taken for gone, s. Default 15. */
   keepaliveSeconds?: number;
-  /** The wait before a reconnect: doubles from `first` to `max`, the upper half of each at random, ms. */
+  /** The wait before a reconnect: doubles from `first` to `max`, the upper half of each at random, ms. Default 1 s to 60 s. */
   reconnectMs?: { first: number; max: number };
   /** The broker drops what is larger, bytes. Default 1.25 MiB: the largest payload of the protocol and its head. */
   maximumPacketBytes?: number;
@@ -156,7 +156,7 @@ export class MqttLink implements Link {
   }
 
   #reconnectDelayMs(): number {
-    const bounds = this.#options.reconnectMs ?? { first: 500, max: 30_000 };
+    const bounds = this.#options.reconnectMs ?? { first: 1000, max: 60_000 };
     return reconnectDelayMs(bounds, this.#failures, Math.random);
   }
 
