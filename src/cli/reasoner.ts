@@ -19,9 +19,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const DEFAULTS = { group: "reasoners", concurrency: 8, leaseSeconds: 15, drainSeconds: 30 } as const;
 /** Often enough for text that is read or spoken as it comes; a person reads 20 characters in a second. */
 const DELTA_INTERVAL_MS = 250;
-/** Silence at the start after which the operator is told that the broker has not been reached, ms. */
-const PATIENCE_MS = 10_000;
-
 /** `microturn reasoner`: runs a worker until it is told to stop. */
 export async function reasoner(
   { values, io }: Invocation,
@@ -67,22 +64,14 @@ export async function reasoner(
     healthPort: health?.port ?? null,
   });
   worker.start();
-  const impatience = setTimeout(() => {
-    if (link.state !== "up")
-      tell({ kind: "fault", detail: `${link.name} is not reached yet. ${BROKER_REMEDY}` });
-  }, PATIENCE_MS);
 
   await aborted(io.signal);
-  clearTimeout(impatience);
   tell({ kind: "stopping", running: worker.running });
   await worker.drain(drainSeconds * 1000);
   await health?.close();
   tell({ kind: "end", tasks: await tally(metrics) });
   return EXIT.ok;
 }
-
-const BROKER_REMEDY =
-  "Check --broker, --ca, MICROTURN_BROKER_USER and MICROTURN_BROKER_PASSWORD, and the broker's log";
 
 /** Tells this process from any other, and an operator which machine it is on. */
 function newWorkerId(): string {

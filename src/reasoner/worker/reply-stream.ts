@@ -102,9 +102,9 @@ export class ReplyStream {
     this.#offset = 0;
   }
 
-  /** The last reply. What has not been sent yet is dropped: a result is whole by itself. */
+  /** The last reply. What has not been sent yet is dropped: a result is whole by itself; but nobody heeds it before "accepted". */
   finish(body: FinalBody): void {
-    this.#queue.length = 0;
+    this.#queue.splice(0, this.#queue.length, ...this.#queue.filter(({ kind }) => kind === "accepted"));
     this.#pending = "";
     this.#final ??= body;
     this.#wake();
@@ -134,11 +134,9 @@ export class ReplyStream {
   }
 
   #next(nowMs: number, silentTooLong: boolean): ReplyBody | null {
-    // The first reply is "accepted": nobody listens before it. An error may stand in its place.
     const queued = this.#queue.shift();
     if (queued !== undefined) return queued;
     if (this.#final !== null) return this.#final;
-    if (this.#seq === 0) return null;
     if (this.#pending !== "" && nowMs >= this.#nextDeltaMs) {
       this.#nextDeltaMs = nowMs + this.#options.deltaIntervalMs;
       return this.#takeDelta();

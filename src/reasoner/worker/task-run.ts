@@ -223,7 +223,7 @@ function faultOf(error: unknown): TaskFault {
     if (error.fault === "deadline")
       return new TaskFault("deadline", "the time for it is up", { cause: error });
     const retryable = error.transient || WORKERS_TROUBLE.has(error.fault);
-    return new TaskFault("endpoint", error.message, { retryable, cause: error });
+    return new TaskFault("endpoint", error.problem, { retryable, cause: error });
   }
   return new TaskFault("internal", "an unexpected fault of the worker", { retryable: true, cause: error });
 }

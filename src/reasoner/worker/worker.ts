@@ -97,6 +97,7 @@ export class ReasonerWorker {
     link.open({
       message: (delivery) => this.#receive(delivery),
       state: (state, detail) => this.#linkChanged(state, detail),
+      fault: (detail) => this.#tell({ kind: "fault", detail: `${link.name}: ${detail}` }),
     });
     link.subscribe(controlsFilter(id)).catch((fault: unknown) => this.#tellFault(fault));
     this.#membership.want(true);
@@ -125,6 +126,7 @@ export class ReasonerWorker {
 
   #announceDraining(): void {
     const { link, id } = this.#options;
+    if (link.state !== "up") return;
     // Devices can do without it: every task that comes is declined.
     link.publish(workerPresence(id, "draining")).catch((fault: unknown) => this.#tellFault(fault));
   }
@@ -262,7 +264,7 @@ export class ReasonerWorker {
     this.#tell({ kind: "declined", device, task, attempt, code });
     link
       .publish(reply)
-      .catch((fault: unknown) => this.#tellFault(fault))
+      .catch(() => this.#refuse("undelivered", code))
       .finally(() => delivery.acknowledge());
   }
 
@@ -285,9 +287,10 @@ export class ReasonerWorker {
   }
 }
 
-/** What the operator reads: the fault and, where it is not one of the words meant for the device, its cause. */
+/** What the operator reads: more than the device, which can mend nothing here. */
 function describe(fault: TaskFault | null): string {
   if (fault === null) return "";
+  if (fault.cause instanceof EndpointError) return fault.cause.message;
   if (fault.code !== "internal" || !(fault.cause instanceof Error)) return fault.message;
   return `${fault.message}: ${fault.cause.stack ?? fault.cause.message}`;
 }
