@@ -20,9 +20,11 @@ export type OpenPort = (listener: PortListener) => Promise<Port>;
 
 /** The system's port at `path`, such as a link of /dev/serial/by-id; a second process is kept out. */
 export function systemPort(path: string, baud: number): OpenPort {
+  // Only here: a session without a board needs no native package. And now: loading it may take a moment.
+  const loading = import("serialport");
+  loading.catch(() => {});
   return async (listener) => {
-    // Only here: a session without a board needs no native package.
-    const { SerialPort } = await import("serialport");
+    const { SerialPort } = await loading;
     const port = new SerialPort({ path, baudRate: baud, autoOpen: false });
     // A write that fails destroys the stream: it says so here and by "close".
     port.on("error", () => {});
