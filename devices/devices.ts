@@ -2,6 +2,14 @@ import type { Clock } from "../src/core/clock.ts";
 import type { Source, Speaker, Voice } from "../src/core/device.ts";
 import { RuntimeError } from "../src/core/errors.ts";
 import { FileCamera } from "./camera/file-camera.ts";
+import {
+  type LiveCameraSettings,
+  type LiveMicrophoneSettings,
+  type LiveSpeakerSettings,
+  liveCamera,
+  liveMicrophone,
+  liveSpeaker,
+} from "./live-devices.ts";
 import { FileMicrophone } from "./microphone/file-microphone.ts";
 import { fakePort } from "./serial/fake-port.ts";
 import { systemPort } from "./serial/port.ts";
@@ -16,25 +24,44 @@ import { FakeVoice } from "./voice/fake-voice.ts";
 export type { SerialBoard } from "./serial/serial-board.ts";
 export type { TypedText } from "./text/typed-text.ts";
 
+/** The forms of a live microphone or speaker, for messages. */
+const SOUND_FORMS = "pulse:NAME, alsa:NAME, pipewire:NAME";
+
 /**
- * The camera that a SRC of the command line names: `file:PATH`, or `none` for null.
- * @throws RuntimeError "invalid-argument" for another form; the file itself is looked at when the session opens it.
+ * The camera that a SRC of the command line names: `file:PATH`, `v4l2:PATH`, `gst:PIPELINE`, or `none` for null.
+ * @param settings of a live camera.
+ * @throws RuntimeError "invalid-argument" for another form; the device or file itself is looked at when the session opens
+ * it.
  */
-export function cameraFrom(spec: string): Source | null {
-  return spec === "none" ? null : new FileCamera(pathOf("camera", spec));
-}
-
-/** The microphone that a SRC names, at the model's rate: `file:PATH` (sound or video), or `none` for null. */
-export function microphoneFrom(spec: string, sampleRateHz: number): Source | null {
-  return spec === "none" ? null : new FileMicrophone(pathOf("microphone", spec), sampleRateHz);
+export function cameraFrom(spec: string, settings: LiveCameraSettings): Source | null {
+  if (spec === "none") return null;
+  return liveCamera(spec, settings) ?? new FileCamera(pathOf("camera", spec, "v4l2:PATH, gst:PIPELINE"));
 }
 
 /**
- * The speaker that a SINK names: `file:PATH` for a WAV file, or `none` for one that is silent but keeps time.
+ * The microphone that a SRC names, at the model's rate: `file:PATH` (sound or video), `pulse:NAME`, `alsa:NAME`,
+ * `pipewire:NAME`, or `none` for null.
+ * @param settings of a live microphone.
+ */
+export function microphoneFrom(
+  spec: string,
+  sampleRateHz: number,
+  settings: LiveMicrophoneSettings,
+): Source | null {
+  if (spec === "none") return null;
+  const live = liveMicrophone(spec, sampleRateHz, settings);
+  return live ?? new FileMicrophone(pathOf("microphone", spec, SOUND_FORMS), sampleRateHz);
+}
+
+/**
+ * The speaker that a SINK names: `file:PATH` for a WAV file, `pulse:NAME`, `alsa:NAME`, `pipewire:NAME`, or `none` for
+ * one that is silent but keeps time.
+ * @param settings of a live speaker.
  * @throws RuntimeError "invalid-argument" for another form, "output-failed" if the file cannot be made.
  */
-export function speakerFrom(spec: string, clock: Clock): Speaker {
-  return spec === "none" ? new NullSpeaker(clock) : new WavSpeaker(pathOf("speaker", spec), clock);
+export function speakerFrom(spec: string, clock: Clock, settings: LiveSpeakerSettings): Speaker {
+  if (spec === "none") return new NullSpeaker(clock);
+  return liveSpeaker(spec, clock, settings) ?? new WavSpeaker(pathOf("speaker", spec, SOUND_FORMS), clock);
 }
 
 /** The voice: `espeak`, `espeak:LANGUAGE`, or `fake` for tones of fixed length. */
@@ -90,12 +117,13 @@ export function keyboard(input: NodeJS.ReadableStream): Source {
   return new Keyboard(input);
 }
 
-function pathOf(part: string, spec: string): string {
+/** @param liveForms the other forms that there are, for the message. */
+function pathOf(part: string, spec: string, liveForms: string): string {
   const path = spec.startsWith("file:") ? spec.slice("file:".length) : "";
   if (path !== "") return path;
   throw new RuntimeError("invalid-argument", {
     part,
-    problem: `"${spec}" is not known`,
-    remedy: "Use file:PATH or none",
+    problem: `'${spec}' is no device`,
+    remedy: `Give file:PATH, ${liveForms} or none`,
   });
 }

@@ -1,9 +1,23 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { RuntimeError } from "../../src/core/errors.ts";
 
 /** What a program says on stderr is kept up to here, from its beginning: the first message names the cause. */
 const MAX_STDERR_CHARS = 4000;
+/** The end of it is kept as well: a program that runs for hours says last why it gave up. */
+const MAX_LAST_CHARS = 400;
+
+/** A program that a live device stands on: what a test can put in the place of a child process. */
+export interface RunningProgram {
+  readonly stdout: AsyncIterable<Buffer>;
+  /** Null unless the program is fed. */
+  readonly stdin: Pick<Writable, "write" | "writableLength"> | null;
+  /** Resolves with the exit status, null if it was killed; rejects with "missing-program" if it could not be started. */
+  readonly ended: Promise<number | null>;
+  /** The last line that it wrote to stderr, "" if none. */
+  readonly lastComplaint: string;
+  kill(): void;
+}
 
 export interface ProgramOptions {
   /** For messages: "file camera". */
@@ -18,11 +32,14 @@ export interface ProgramOptions {
   extraPipes?: number;
   /** Written to stdin, which is then closed. */
   input?: string;
+  /** True leaves stdin open, to be written to while the program runs. */
+  fed?: boolean;
 }
 
 /** A child process whose end and errors are known. */
-export class Program {
+export class Program implements RunningProgram {
   readonly stdout: Readable;
+  readonly stdin: Writable | null;
   /** Readable pipes 3 and up. */
   readonly pipes: readonly Readable[];
   /**
@@ -32,16 +49,19 @@ export class Program {
   readonly ended: Promise<number | null>;
   readonly #child: ChildProcess;
   #stderr = "";
+  #lastStderr = "";
 
   constructor(options: ProgramOptions) {
-    const { part, command, args, remedy, signal, extraPipes = 0, input } = options;
+    const { part, command, args, remedy, signal, extraPipes = 0, input, fed = false } = options;
     const extra = new Array<"pipe">(extraPipes).fill("pipe");
-    const stdin = input === undefined ? "ignore" : "pipe";
+    const stdin = input === undefined && !fed ? "ignore" : "pipe";
     this.#child = spawn(command, args, { stdio: [stdin, "pipe", "pipe", ...extra] });
     this.stdout = this.#child.stdout!;
+    this.stdin = this.#child.stdin;
     this.pipes = this.#child.stdio.slice(3) as unknown as Readable[];
     this.#child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       if (this.#stderr.length < MAX_STDERR_CHARS) this.#stderr += text;
+      this.#lastStderr = (this.#lastStderr + text).slice(-MAX_LAST_CHARS);
     });
     const onAbort = () => this.kill();
     signal.addEventListener("abort", onAbort, { once: true });
@@ -57,13 +77,17 @@ export class Program {
     this.ended.catch(() => {});
     // A program that ends before it has read all is judged by its exit, not by the broken pipe.
     this.#child.stdin?.on("error", () => {});
-    this.#child.stdin?.end(input);
+    if (!fed) this.#child.stdin?.end(input);
     if (signal.aborted) this.kill();
   }
 
   /** The first line that the program wrote to stderr, "" if none. */
   get complaint(): string {
     return this.#stderr.trim().split("\n")[0] ?? "";
+  }
+
+  get lastComplaint(): string {
+    return this.#lastStderr.trim().split("\n").at(-1) ?? "";
   }
 
   kill(): void {

@@ -1,8 +1,8 @@
 import { cameraFrom, microphoneFrom, speakerFrom, voiceFrom } from "../../devices/devices.ts";
+import { devicesSchema } from "../config/devices.ts";
 import type { Profile } from "../config/profile.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Source, Speaker, Voice } from "../core/device.ts";
-import { RuntimeError } from "../core/errors.ts";
 import type { InteractionModel } from "../core/model.ts";
 import { checkpointFolder, digestsOf, type ModelLock } from "./checkpoints.ts";
 
@@ -11,31 +11,15 @@ export interface Parts {
   loadModel(profile: Profile): Promise<InteractionModel>;
   /** The files that `loadModel` reads, with their sizes and digests. */
   checkpointDigests(profile: Profile): Promise<ModelLock[string]>;
-  camera(spec: string): Source | null;
-  microphone(spec: string, sampleRateHz: number): Source | null;
-  speaker(spec: string, clock: Clock): Speaker;
+  /** @param devices how live ones are used; as usual if absent. */
+  camera(spec: string, devices?: Profile["devices"]): Source | null;
+  microphone(spec: string, sampleRateHz: number, devices?: Profile["devices"]): Source | null;
+  speaker(spec: string, clock: Clock, devices?: Profile["devices"]): Speaker;
   voice(spec: string): Voice;
 }
 
-const LIVE_DEVICES = ["v4l2", "gst", "pulse", "alsa"];
-
-/** @throws RuntimeError "device-unavailable" for a live device, "invalid-argument" for what is no device at all. */
-function expectFileOrNone(part: string, spec: string): void {
-  const scheme = spec.split(":")[0]!;
-  if (spec === "none" || (scheme === "file" && spec.length > "file:".length)) return;
-  if (LIVE_DEVICES.includes(scheme) && spec.includes(":")) {
-    throw new RuntimeError("device-unavailable", {
-      part,
-      problem: `${scheme}: devices are not supported yet`,
-      remedy: "Use file:PATH or none",
-    });
-  }
-  throw new RuntimeError("invalid-argument", {
-    part,
-    problem: `'${spec}' is no device`,
-    remedy: "Give file:PATH or none",
-  });
-}
+/** How live devices are used unless a profile says otherwise. */
+const USUAL = devicesSchema.parse({});
 
 /** The parts that ship. */
 export const shippedParts: Parts = {
@@ -55,17 +39,8 @@ export const shippedParts: Parts = {
     const { CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE } = await import("../../models/native/checkpoint.ts");
     return digestsOf(directory, [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE]);
   },
-  camera(spec) {
-    expectFileOrNone("camera", spec);
-    return cameraFrom(spec);
-  },
-  microphone(spec, sampleRateHz) {
-    expectFileOrNone("microphone", spec);
-    return microphoneFrom(spec, sampleRateHz);
-  },
-  speaker(spec, clock) {
-    expectFileOrNone("speaker", spec);
-    return speakerFrom(spec, clock);
-  },
+  camera: (spec, { camera } = USUAL) => cameraFrom(spec, camera),
+  microphone: (spec, sampleRateHz, { microphone } = USUAL) => microphoneFrom(spec, sampleRateHz, microphone),
+  speaker: (spec, clock, { speaker } = USUAL) => speakerFrom(spec, clock, speaker),
   voice: voiceFrom,
 };

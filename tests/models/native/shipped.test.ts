@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cameraFrom, microphoneFrom, typedText, voiceFrom } from "../../../devices/devices.ts";
+import { FileCamera } from "../../../devices/camera/file-camera.ts";
+import { typedText, voiceFrom } from "../../../devices/devices.ts";
+import { FileMicrophone } from "../../../devices/microphone/file-microphone.ts";
 import { NullSpeaker } from "../../../devices/speaker/null-speaker.ts";
 import { loadNativeModel } from "../../../models/native/model.ts";
 import { loadScene, type Scene } from "../../../src/cli/scene.ts";
@@ -29,8 +31,8 @@ async function live(model: InteractionModel, scene: Scene, durationMs: number): 
     model,
     voice,
     sources: [
-      cameraFrom(`file:${scene.video}`)!,
-      microphoneFrom(`file:${scene.microphone}`, model.perception.audioSampleRateHz!)!,
+      new FileCamera(scene.video!),
+      new FileMicrophone(scene.microphone!, model.perception.audioSampleRateHz!),
       typedText(scene.typed.map(({ timeS, text }) => ({ seconds: timeS, text }))),
     ],
     speaker: new NullSpeaker(clock),
