@@ -28,10 +28,11 @@ export class Client {
   #awaited: number | null = null;
   #sent = 0;
   #pictureSent = 0;
+  #hopeless = false;
 
   constructor(socket: WebSocket, patienceMs: number) {
     this.#socket = socket;
-    this.#patience = setTimeout(() => socket.terminate(), patienceMs).unref();
+    this.#patience = setTimeout(() => this.#loseHope(), patienceMs).unref();
     socket.on("message", (data, isBinary) => this.#receive(data, isBinary));
     socket.on("close", () => clearTimeout(this.#patience));
     // A close event follows, and there is nobody to tell of a browser that misbehaves or goes away.
@@ -71,8 +72,19 @@ export class Client {
       return;
     }
     this.#awaited = null;
-    if (this.#socket.bufferedAmount === 0) this.#patience.refresh();
+    if (this.#socket.bufferedAmount === 0) {
+      this.#hopeless = false;
+      this.#patience.refresh();
+    }
     this.#sendNewest();
+  }
+
+  /** After a stall of this very process the browser's word may lie unread: it is heard before it is let go. */
+  #loseHope(): void {
+    this.#hopeless = true;
+    setImmediate(() => {
+      if (this.#hopeless) this.#socket.terminate();
+    });
   }
 }
 

@@ -21,6 +21,8 @@ export interface OptionSpec {
   value?: string;
   /** True if it may be given more than once. */
   multiple?: boolean;
+  /** If the value may be left out: what then stands for it, and what the next argument looks like if it is not. */
+  optional?: { otherwise: string; looksLike: RegExp };
   help: string;
 }
 
@@ -75,7 +77,7 @@ export function parseInvocation(command: Command, argv: readonly string[], io: I
   );
   let parsed: { values: OptionValues; positionals: string[] };
   try {
-    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args: withValues(command, argv), options, allowPositionals: true, strict: true });
   } catch (cause) {
     throw usageError(command.name, firstSentence(cause), cause);
   }
@@ -84,6 +86,15 @@ export function parseInvocation(command: Command, argv: readonly string[], io: I
     throw usageError(command.name, `unexpected argument '${parsed.positionals[allowed]}'`);
   }
   return { ...parsed, io };
+}
+
+/** Puts in the values that were left out of options that allow it. */
+function withValues(command: Command, argv: readonly string[]): string[] {
+  return argv.map((argument, place) => {
+    const optional = argument.startsWith("--") ? command.options[argument.slice(2)]?.optional : undefined;
+    if (optional === undefined || optional.looksLike.test(argv[place + 1] ?? "")) return argument;
+    return `${argument}=${optional.otherwise}`;
+  });
 }
 
 /** parseArgs explains at length how to escape arguments; its first sentence says what is wrong. */

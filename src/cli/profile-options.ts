@@ -61,5 +61,7 @@ export async function profileFrom({ values, positionals }: Invocation): Promise<
 
   const path = positionals[0];
   const profile = path === undefined ? profileOf({}) : await loadProfile(path);
-  return { ...profile, ...overrides };
+  const screen = { ...profile.screen };
+  screen.address = stringOption(values, "screen") ?? screen.address;
+  return { ...profile, ...overrides, screen };
 }
