@@ -1,3 +1,4 @@
+import { DEFAULT_SCREEN_ADDRESS } from "../../devices/screen/address.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Command, OptionSpec } from "./command.ts";
 import { REASONER_DETAILS } from "./reasoner-help.ts";
@@ -23,6 +24,12 @@ const RUN_OPTIONS = {
   ...MODEL_OPTIONS,
   duration: { type: "string", value: "SECONDS", help: "ends the session at the latest then" },
   report: { type: "string", value: "FILE.html", help: "writes the timeline as one page" },
+  screen: {
+    type: "string",
+    value: "[HOST:PORT]",
+    optional: { otherwise: DEFAULT_SCREEN_ADDRESS, looksLike: /^(?!-|.*\.ya?ml$)./ },
+    help: `shows the session on a local page, ${DEFAULT_SCREEN_ADDRESS} if no address is given`,
+  },
   "record-limit": {
     type: "string",
     value: "MB",
