@@ -133,6 +133,26 @@ describeWithBroker("microturn reasoner on mosquitto, with TLS and access control
     return worker;
   }
 
+  test("a wrong password: says so, goes on trying, and ends in order when told to", async () => {
+    const endpoint = await endpointOf(() => answer("never"));
+    const environment = {
+      MICROTURN_REASONER_URL: String(endpoint.baseUrl),
+      MICROTURN_REASONER_MODEL: "m",
+      MICROTURN_BROKER_USER: "worker",
+      MICROTURN_BROKER_PASSWORD: "hunter2",
+    };
+    const io = new CapturedIo();
+    const { url } = broker.tcp("worker");
+    const status = withEnvironment(environment, () => main(["reasoner", "--json", "--broker", url], io));
+    const fault = () => io.jsonLines().find(({ kind }) => kind === "fault");
+    while (!fault()) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(fault()!.detail).toMatch(/Not authorized/i);
+    io.interrupt();
+    expect(await status).toBe(0);
+    expect(io.jsonLines().at(-1)).toEqual({ kind: "end", tasks: {} });
+    expect(io.stdout + io.stderr).not.toContain("hunter2");
+  });
+
   test("does a task, tells its health, and drains on SIGTERM with status 0", {
     timeout: STARTS_MS,
   }, async () => {

@@ -310,21 +310,19 @@ describe("a fault has a name, and is tried again only where that may help", () =
   });
 
   test("a reader that takes its time is no idle stream", async () => {
-    const { endpoint } = await scripted(() => answer("one", "two"), { idleMs: 500 });
+    const { endpoint } = await scripted(() => answer("one", "two"), { idleMs: 1000 });
     let said = "";
     for await (const part of endpoint.complete(ofPerson("slowly"))) {
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      await new Promise((resolve) => setTimeout(resolve, 1300));
       if (part.kind === "text") said += part.text;
     }
     expect(said).toBe("onetwo");
   });
 
-  test("all the time is up: deadline, even if bytes still come", async () => {
+  test("all the time is up: deadline, even if bytes came", async () => {
     const { endpoint, server } = await scripted(() => ({ steps: [text("and "), { hang: true }] }));
-    const { error, text: said } = await collect(endpoint, { timeoutMs: 300 });
-    expect(faultOf(error)).toBe("deadline");
-    expect(said).toBe("and ");
-    await server.received[0]!.closed;
+    expect(faultOf((await collect(endpoint, { timeoutMs: 500 })).error)).toBe("deadline");
+    await Promise.all(server.received.map(({ closed }) => closed));
   });
 });
 
