@@ -39,6 +39,7 @@ export function summaryLines(summary: SessionSummary, microTurnMs: number): stri
 /**
  * The observer that tells a session to whoever reads stdout.
  * @param notice stands before everything else on a terminal: what a person must not overlook.
+ * @param typing where a person types into that terminal.
  */
 export function narrator(
   io: Io,
@@ -46,9 +47,10 @@ export function narrator(
   model: ModelDescription,
   microTurnMs: number,
   notice: () => string = () => "",
+  typing?: NodeJS.ReadableStream,
 ): SessionObserver {
   if (json) return { event: (event) => io.out(`${eventJson(event)}\n`) };
-  if (io.isTerminal) return new TerminalTimeline(io, () => notice() + modelLine(model), microTurnMs);
+  if (io.isTerminal) return new TerminalTimeline(io, () => notice() + modelLine(model), microTurnMs, typing);
   io.out(`${modelLine(model)}\n`);
   return {
     event(event) {
@@ -83,8 +85,8 @@ async function openScreen(profile: Profile, model: InteractionModel, io: Io): Pr
 export async function run(invocation: Invocation, parts: Parts = shippedParts): Promise<number> {
   const { values, io } = invocation;
   const profile = await profileFrom(invocation);
-  const typing = profile.clock === "real" && process.stdin.isTTY === true;
-  expectSomethingToDo(profile, typing);
+  const typing = profile.clock === "real" && process.stdin.isTTY === true ? process.stdin : undefined;
+  expectSomethingToDo(profile, typing !== undefined);
   const reportPath = stringOption(values, "report");
   const wish = recordingWish(values);
   const clock = clockOf(profile);
@@ -97,7 +99,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
     const { microTurnMs } = model.perception;
     const record = new SessionRecord();
     const notice = () => (recording?.isOn ? `● recording to ${recording.path} | ` : "");
-    const teller = narrator(io, values.json === true, model.description, microTurnMs, notice);
+    const teller = narrator(io, values.json === true, model.description, microTurnMs, notice, typing);
     if (wish !== null) {
       const tell = (event: SessionEvent) => {
         teller.event?.(event);
@@ -114,7 +116,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
         clock,
         observers: [teller, ...listeners, ...(screen ? [screen] : [])],
         log: stderrLog,
-        ...(typing ? { typing: process.stdin } : {}),
+        ...(typing ? { typing } : {}),
         wrapSpeaker: (speaker) => listeners.reduce((heard, listener) => listener.listenTo(heard), speaker),
       },
       io.signal,

@@ -107,13 +107,21 @@ export class TerminalTimeline implements SessionObserver {
   readonly #microTurnMs: number;
   readonly #collector: Collector;
   #drawnLines = 0;
+  /** Lines that the terminal has echoed below the drawing since the last one. */
+  #typedLines = 0;
 
-  /** @param title is asked for anew with every drawing. */
-  constructor(io: Io, title: () => string, microTurnMs: number) {
+  /**
+   * @param title  is asked for anew with every drawing.
+   * @param typing where a person types into the same terminal.
+   */
+  constructor(io: Io, title: () => string, microTurnMs: number, typing?: NodeJS.ReadableStream) {
     this.#io = io;
     this.#title = title;
     this.#microTurnMs = microTurnMs;
     this.#collector = new Collector(1000);
+    typing?.on("data", (typed: Buffer | string) => {
+      this.#typedLines += typed.toString().split("\n").length - 1;
+    });
   }
 
   step(record: StepRecord): void {
@@ -132,8 +140,14 @@ export class TerminalTimeline implements SessionObserver {
     const lines = drawTimeline(this.#collector, frame).map((line) =>
       [...line].slice(0, columns - 1).join(""),
     );
-    const back = this.#drawnLines > 0 ? `\x1b[${this.#drawnLines}A` : "";
-    this.#io.out(`${back}${lines.map((line) => `\x1b[2K${line}\n`).join("")}`);
+    const drawing = lines.map((line) => `\x1b[2K${line}\n`).join("");
+    const up = `\r\x1b[${this.#drawnLines + this.#typedLines}A`;
+    if (this.#drawnLines === 0) this.#io.out(drawing);
+    // What was typed stands in its lane now; its echo goes.
+    else if (this.#typedLines > 0) this.#io.out(`${up}\x1b[J${drawing}`);
+    // The cursor comes back to where somebody may be typing.
+    else this.#io.out(`\x1b7${up}${drawing}\x1b8`);
     this.#drawnLines = lines.length;
+    this.#typedLines = 0;
   }
 }
