@@ -31,7 +31,7 @@ async function heard(options: {
     remedy: "",
     launch: () =>
       new FakeProgram((killed) =>
-        captured({ clock, sampleRateHz, chunkMs: 20, driftPpm, lateMs, soundAt: tone, fromMs: 0 }, killed),
+        captured({ clock, sampleRateHz, chunkMs: 20, driftPpm, lateMs, soundAt: tone }, killed),
       ),
   });
   const timeline = new Timeline({

@@ -72,6 +72,8 @@ export async function* captured(options: FakeCapture, killed: AbortSignal): Asyn
   const periodMs = (1000 / sampleRateHz) * (1 + driftPpm / 1e6);
   const fromMs = options.fromMs ?? clock.nowMs();
   let readyMs = fromMs;
+  // Before the session begins its clock stands, and a device gives something all the same.
+  if (fromMs === 0) yield Buffer.alloc(2 * count);
   for (let n = 0; !killed.aborted; n += count) {
     const chunk = Buffer.alloc(2 * count);
     for (let i = 0; i < count; i++) {
