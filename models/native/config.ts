@@ -57,7 +57,14 @@ const schema = z.strictObject({
     textTokensPerMicroTurn: count(CLOCK_SLOT - TOLD_SLOT),
     outputTokensPerMicroTurn: count(SLOTS_PER_TURN - SAID_SLOT),
   }),
-  tokens: z.strictObject({ pad: z.literal(0), next: z.literal(1), yield: z.literal(2), typed: z.literal(3) }),
+  tokens: z.strictObject({
+    pad: z.literal(0),
+    next: z.literal(1),
+    yield: z.literal(2),
+    typed: z.literal(3),
+    /** Absent: the checkpoint cannot delegate. */
+    delegate: z.int().min(4).optional(),
+  }),
 });
 
 /** A checkpoint's `config.json`: the sizes of one native model. All lengths are in tokens, pixels or features. */

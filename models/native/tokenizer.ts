@@ -69,7 +69,8 @@ export class NativeTokenizer {
       pieces[id] = content;
     }
     for (const [name, id] of Object.entries(config.tokens)) {
-      if (pieces[id] !== `<${name}>`) fail(`token ${id} is ${pieces[id] ?? "missing"}, expected <${name}>`);
+      if (id !== undefined && pieces[id] !== `<${name}>`)
+        fail(`token ${id} is ${pieces[id] ?? "missing"}, expected <${name}>`);
     }
     const special = new Set(parsed.added_tokens.map(({ id }) => id));
     const bytes = pieces.map((piece, id) => (special.has(id) ? null : bytesOf(piece ?? "")));
