@@ -12,7 +12,10 @@ import { InProcessBroker } from "../reasoner/link/in-process.ts";
 import type { Link, LinkOptions } from "../reasoner/link/link.ts";
 import { Outbox } from "../reasoner/outbox/outbox.ts";
 import { encodeMessage } from "../reasoner/protocol/wire.ts";
+import { StatusLink } from "../reasoner/status/status-link.ts";
 import { Delegation } from "../runtime/delegation.ts";
+import type { SessionObserver } from "../runtime/events.ts";
+import { SessionStatus } from "./session-status.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,6 +30,8 @@ const LOCAL_WORKER = { group: "reasoners", concurrency: 4, leaseMs: 15_000, delt
 export interface SessionReasoner {
   source: Source;
   delegation: Delegation;
+  /** What watches the session for it, the delegation included. */
+  observers: readonly SessionObserver[];
   /** Leaves the link in good order; tasks that are open wait on disk for the next session. */
   close(): Promise<void>;
 }
@@ -46,6 +51,9 @@ export async function openReasoner(
     throw unusable("clock", "a reasoner takes real time", "Say clock: real, or reasoner.link: none");
   }
   const device = deviceName(reasoner, environment);
+  if (reasoner.homeAssistant && reasoner.link === "in-process") {
+    throw unusable("homeAssistant", "wants a broker", "Give the broker's address in reasoner.link");
+  }
   const presence = (state: "online" | "offline") =>
     encodeMessage({ channel: "device-presence", device }, { v: 1, kind: "presence", state });
   const linkOptions: LinkOptions = {
@@ -55,10 +63,13 @@ export async function openReasoner(
     presence: { online: presence("online"), offline: presence("offline") },
   };
   const outbox = await openOutbox(reasoner, device, environment);
-  const { link, close } = await openLink(reasoner, linkOptions, environment).catch(async (fault: unknown) => {
+  const opened = await openLink(reasoner, linkOptions, environment).catch(async (fault: unknown) => {
     await outbox.close();
     throw fault;
   });
+  const { close } = opened;
+  const status = reasoner.homeAssistant ? new StatusLink(opened.link, { device, name: device }) : null;
+  const link = status ?? opened.link;
   const client = new ReasonerClient({
     device,
     link,
@@ -68,9 +79,11 @@ export async function openReasoner(
     log,
     ...(reasoner.share.stills ? { encodeStill } : {}),
   });
+  const delegation = new Delegation(client, reasoner.share);
   return {
     source: client.source,
-    delegation: new Delegation(client, reasoner.share),
+    delegation,
+    observers: status ? [delegation, new SessionStatus(status)] : [delegation],
     async close() {
       await client.close();
       await close();

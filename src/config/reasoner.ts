@@ -36,6 +36,10 @@ export const reasonerSchema = z
       })
       .prefault({})
       .describe("what leaves the device with a task, beside its text, the time and the state of devices"),
+    homeAssistant: z
+      .boolean()
+      .default(false)
+      .describe("the broker's Home Assistant and dashboards are told how the session is doing, in numbers"),
     outbox: z
       .strictObject({
         folder: path.describe("absent: microturn/outbox/DEVICE in XDG_STATE_HOME or ~/.local/state"),

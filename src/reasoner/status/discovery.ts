@@ -9,8 +9,6 @@ export interface DiscoveryOptions {
   device: string;
   /** What people call it. */
   name: string;
-  /** Of this software. */
-  version: string;
 }
 
 /** One entity of the device: a sensor, or a binary sensor if it says what "on" is. */
@@ -54,7 +52,7 @@ const ENTITIES: Readonly<Record<string, Entity>> = {
  * device is there comes from its presence, the rest from its state. An empty retained message on the same topic makes
  * Home Assistant forget it.
  */
-export function discoveryMessage({ device, name, version }: DiscoveryOptions): WireMessage {
+export function discoveryMessage({ device, name }: DiscoveryOptions): WireMessage {
   const components = Object.entries(ENTITIES).map(([key, entity]) => [
     key,
     {
@@ -67,8 +65,8 @@ export function discoveryMessage({ device, name, version }: DiscoveryOptions): W
     },
   ]);
   const config = {
-    device: { identifiers: [device], name, sw_version: version, manufacturer: "microturn" },
-    origin: { name: "microturn", sw_version: version },
+    device: { identifiers: [device], name, manufacturer: "microturn" },
+    origin: { name: "microturn" },
     components: Object.fromEntries(components),
     state_topic: topicOf({ channel: "device-state", device }),
     availability_topic: topicOf({ channel: "device-presence", device }),

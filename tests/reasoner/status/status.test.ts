@@ -9,7 +9,7 @@ import { StatusLink } from "../../../src/reasoner/status/status-link.ts";
 import { Inbox } from "../parts/inbox.ts";
 import { describeWithBroker, Mosquitto } from "../parts/mosquitto.ts";
 
-const OPTIONS = { device: "mirror-1", name: "Mirror in the hall", version: "1.2.3" };
+const OPTIONS = { device: "mirror-1", name: "Mirror in the hall" };
 const stateTopic = topicOf({ channel: "device-state", device: "mirror-1" });
 const line = { clientId: "mirror-1", sessionExpirySeconds: 0, receiveMaximum: 10 };
 
