@@ -84,7 +84,7 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
       sources,
       voice,
       speaker: setup.wrapSpeaker?.(speaker) ?? speaker,
-      observers: [...(setup.observers ?? []), ...(reasoner ? [reasoner.delegation] : [])],
+      observers: [...(setup.observers ?? []), ...(reasoner?.observers ?? [])],
       actionSinks: [board, reasoner?.delegation].filter((sink) => sink != null),
       policy: profile.policy,
       settleMs,
