@@ -51,11 +51,13 @@ export class CaptionLog {
   #log;
   #maxLines;
   #withTimes;
+  #scrolls;
   /** Element and what it shows, by the id of the line's first caption. */
   #lines = new Map();
 
-  constructor(log, { maxLines, withTimes }) {
+  constructor(log, { maxLines, withTimes, scrolls }) {
     this.#log = log;
+    this.#scrolls = scrolls;
     this.#maxLines = maxLines;
     this.#withTimes = withTimes;
   }
@@ -71,6 +73,15 @@ export class CaptionLog {
     }
     for (const line of lines) this.#showLine(line);
     if (atEnd) this.#log.scrollTop = this.#log.scrollHeight;
+    if (!this.#scrolls) this.#hideCut();
+  }
+
+  /** Where nobody scrolls, a line that is cut by the upper edge is not shown at all. */
+  #hideCut() {
+    const edge = this.#log.getBoundingClientRect().top;
+    for (const { element } of this.#lines.values()) {
+      element.classList.toggle("cut", element.getBoundingClientRect().top < edge);
+    }
   }
 
   #showLine(line) {
@@ -79,7 +90,7 @@ export class CaptionLog {
     const known = this.#lines.get(id);
     if (known?.content === content) return;
     const element = known?.element ?? document.createElement("p");
-    element.className = by;
+    element.classList.add(by);
     const time = document.createElement("time");
     time.textContent = clockText(tMs);
     element.replaceChildren(...(this.#withTimes ? [time, " "] : []), ...wordsOf(line));

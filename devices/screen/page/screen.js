@@ -6,7 +6,11 @@ const isMirror = document.body.dataset.layout === "mirror";
 /** Parts that a layout does without are null. */
 const part = (id) => document.getElementById(id);
 
-const captions = new CaptionLog(part("captions"), { maxLines: isMirror ? 6 : 40, withTimes: !isMirror });
+const captions = new CaptionLog(part("captions"), {
+  maxLines: isMirror ? 6 : 40,
+  withTimes: !isMirror,
+  scrolls: !isMirror,
+});
 const timeline = new Timeline(part("timeline"), { withWords: !isMirror });
 
 /** What a person needs to know of a task. A mirror has room for those that still run. */
@@ -68,7 +72,7 @@ function showTasks(tasks) {
     const line = item("li", "", "");
     // On a mirror only a question is the person's concern.
     const words = isMirror ? (state === "ask" ? text : about) : about;
-    line.append(item("span", `state ${state}`, stale ? `${state}, late` : state), ` ${words}`);
+    line.append(item("span", `state ${state}`, `${state}${stale ? ", late" : ""}:`), ` ${words}`);
     if (!isMirror) line.append(item("span", "detail", text));
     return line;
   });
@@ -104,11 +108,12 @@ function showView(view) {
   setText(part("clock"), clockText(view.tMs));
   setText(part("title"), view.title);
   showNumber(view.number);
-  captions.show(view.captions);
   showTasks(view.tasks);
   showDevices(view.devices);
-  setText(part("steps"), stepText(view));
   showFault(lostDevices(view.devices));
+  // After all that leaves less room for them.
+  captions.show(view.captions);
+  setText(part("steps"), stepText(view));
   timeline.draw(view);
 }
 

@@ -61,7 +61,7 @@ export class Timeline {
   }
 
   /** A lane for each kind, its words as far as they have room before the next. */
-  #drawMarks({ context, x }, marks, height) {
+  #drawMarks({ context, x, width }, marks, height) {
     const lanes = ["typed", "spoken", "shown", "event"];
     const colours = { typed: "heard", spoken: "said", shown: "shown" };
     const freeFrom = new Map();
@@ -74,10 +74,14 @@ export class Timeline {
       const at = x(tMs);
       context.fillStyle = this.#colour(colours[lane] ?? "warn");
       context.fillRect(at, top + 1, 2, laneHeight - 2);
-      if (!this.#withWords || at < (freeFrom.get(lane) ?? Number.NEGATIVE_INFINITY)) continue;
+      if (!this.#withWords) continue;
       const words = text.length > 24 ? `${text.slice(0, 23)}…` : text;
-      context.fillText(words, at + 4, top + laneHeight / 2 + LABEL_PX * 0.36);
-      freeFrom.set(lane, at + 10 + context.measureText(words).width);
+      const wordsWidth = context.measureText(words).width;
+      // At the right edge words stand before their mark.
+      const left = at + 4 + wordsWidth > width ? at - 3 - wordsWidth : at + 4;
+      if (left < (freeFrom.get(lane) ?? 0)) continue;
+      context.fillText(words, left, top + laneHeight / 2 + LABEL_PX * 0.36);
+      freeFrom.set(lane, at + 10 + wordsWidth);
     }
   }
 
