@@ -115,7 +115,13 @@ describe("a live speaker", () => {
     expect(one).toEqual({ text: "one", startMs: startedMs, endMs: expect.closeTo(111, 6), whole: true });
     expect(two).toEqual({ text: "two", startMs: one.endMs, endMs: expect.closeTo(411, 6), whole: true });
     const at = (ms: number) => players[0]!.sounded.get(Math.round((ms / 1000) * RATE_HZ));
-    for (const [ms, level] of [[12, 0.25], [110, 0.25], [112, 0.5], [410, 0.5], [412, 0]] as const) {
+    for (const [ms, level] of [
+      [12, 0.25],
+      [110, 0.25],
+      [112, 0.5],
+      [410, 0.5],
+      [412, 0],
+    ] as const) {
       expect(at(ms), `at ${ms} ms`).toBeCloseTo(level, 3);
     }
     expect(players[0]!.deepestMs).toBeLessThanOrEqual(BUFFER_MS + START_MS + 0.2);
@@ -158,7 +164,15 @@ describe("a live speaker", () => {
     expect(await speaker.play("while away", speech(100)).finished).toMatchObject({ whole: false });
     await clock.sleepUntil(1500);
     expect(events).toMatchObject([
-      { event: { kind: "device", timeMs: 100, device: "speaker fake", state: "lost", detail: "device unplugged" } },
+      {
+        event: {
+          kind: "device",
+          timeMs: 100,
+          device: "speaker fake",
+          state: "lost",
+          detail: "device unplugged",
+        },
+      },
       { event: { kind: "device", state: "ready" } },
     ]);
     expect((await speaker.play("again", speech(100)).finished).whole).toBe(true);
