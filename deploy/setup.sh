@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings a fresh Debian 12+ or Ubuntu 22.04+ machine to a running state:  sh deploy/setup.sh
 #
-#   1. system packages: Vulkan loader, ffmpeg, espeak-ng and, where there is no real GPU, a software Vulkan driver
+#   1. system packages: Vulkan loader, ffmpeg, espeak-ng, socat and, where there is no real GPU, a software Vulkan driver
 #   2. the npm packages of package-lock.json
 #   3. microturn doctor, which says what works
 #
@@ -60,7 +60,7 @@ mesa_is_new_enough() {
 
 # The packages of this machine that are not installed yet.
 missing_packages() {
-  for package in ca-certificates libvulkan1 ffmpeg espeak-ng; do
+  for package in ca-certificates libvulkan1 ffmpeg espeak-ng socat; do
     installed "$package" || echo "$package"
   done
   if [ "$gpu" != nvidia ] && ! mesa_is_new_enough; then echo mesa-vulkan-drivers; fi
@@ -121,12 +121,12 @@ print_request() {
       echo "    apt-get install -y --no-install-recommends ${release}mesa-vulkan-drivers"
       ;;
   esac
-  say "going on without them: the CPU backend needs none; camera and microphone files need ffmpeg, speech needs espeak-ng"
+  say "going on without them: the CPU backend needs none; camera and microphone files need ffmpeg, speech needs espeak-ng, microturn board needs socat"
 }
 
 system_packages() {
   if ! have apt-get || ! have dpkg-query; then
-    warn "this is not Debian or Ubuntu: install the Vulkan loader, ffmpeg and espeak-ng by hand"
+    warn "this is not Debian or Ubuntu: install the Vulkan loader, ffmpeg, espeak-ng and socat by hand"
     return
   fi
   case "$gpu" in

@@ -170,6 +170,20 @@ export const COMMANDS: readonly Command[] = [
     run: async (invocation) => (await import("./doctor.ts")).doctor(invocation),
   },
   {
+    name: "devices",
+    positionals: "",
+    summary: "Lists the devices of this machine, what is wrong with them, and the command that mends it.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./devices.ts")).devices(invocation),
+  },
+  {
+    name: "board",
+    positionals: "[PATH]",
+    summary: "Runs a fake robot on a serial port of its own, /tmp/microturn-board if PATH is absent.",
+    options: JSON_OPTION,
+    run: async (invocation) => (await import("./board.ts")).board(invocation),
+  },
+  {
     name: "models ls",
     positionals: "",
     summary: "Lists the checkpoints that ship.",

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import { lockName, readLock, SHIPPED_MODEL, verifyFolder } from "./checkpoints.ts";
 import type { Invocation } from "./command.ts";
+import { deviceChecks } from "./devices.ts";
 
 export interface Check {
   name: string;
@@ -143,6 +144,7 @@ export async function examine(): Promise<Check[]> {
     await programCheck("ffmpeg", "ffmpeg", ["-version"], "no camera or microphone files"),
     await programCheck("ffprobe", "ffprobe", ["-version"], "no camera or microphone files"),
     await programCheck("voice", "espeak-ng", ["--version"], "no speech; --voice fake gives tones"),
+    ...(await deviceChecks()),
     await gpuCheck(),
     await cpuCheck(),
     await checkpointCheck(),

@@ -22,7 +22,18 @@ test("doctor --json says the state of every part and what to do about each fault
   const io = new CapturedIo();
   const status = await main(["doctor", "--json"], io);
   const checks = io.jsonLines() as unknown as Check[];
-  const names = ["node", "memory", "ffmpeg", "ffprobe", "voice", "gpu", "cpu", "checkpoint", "backend"];
+  const names = [
+    "node",
+    "memory",
+    "ffmpeg",
+    "ffprobe",
+    "voice",
+    "serial",
+    "gpu",
+    "cpu",
+    "checkpoint",
+    "backend",
+  ];
   expect(checks.map(({ name }) => name)).toEqual(names);
   expect(byName(checks).node).toMatchObject({
     state: "ok",

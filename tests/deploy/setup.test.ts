@@ -106,6 +106,7 @@ const everything = {
   libvulkan1: "1.3",
   ffmpeg: "5.1",
   "espeak-ng": "1.51",
+  socat: "1.7.4",
   "mesa-vulkan-drivers": "25.0.7",
 };
 
@@ -142,7 +143,7 @@ describe("setup.sh", () => {
     const { status, text, calls } = new Sandbox({ uid: 1000, installed: {} }).run();
     expect(status, text).toBe(0);
     expect(calls.some((call) => call.startsWith("apt-get"))).toBe(false);
-    expect(text).toMatch(/apt-get install -y --no-install-recommends .*ffmpeg espeak-ng/);
+    expect(text).toMatch(/apt-get install -y --no-install-recommends .*ffmpeg espeak-ng socat/);
     expect(text).toContain("CPU backend");
     expect(text).toContain("doctor ran");
   });

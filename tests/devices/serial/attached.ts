@@ -11,7 +11,8 @@ export class Attached {
   readonly #closing = new AbortController();
   readonly #drawn: Promise<void>;
 
-  constructor(port: string, { heartbeatMs = 500, commandMs = 2000 } = {}) {
+  /** The slowest heartbeat that there is: a busy machine should not decide a test. */
+  constructor(port: string, { heartbeatMs = 2000, commandMs = 10_000 } = {}) {
     const commands = ["drive", "light"];
     this.board = new SerialBoard({ port, open: systemPort(port, 115_200), heartbeatMs, commandMs, commands });
     const clock = new RealClock();
@@ -40,6 +41,14 @@ export class Attached {
     for await (const item of this.board.open(clock, this.#closing.signal)) {
       if (item.kind === "event") this.events.push(item.event);
     }
+  }
+}
+
+/** Says it again until it is so: a command may be lost by a line that a busy machine has cut. */
+export async function driveUntil(host: Attached, speed: number, holds: () => boolean): Promise<void> {
+  while (!holds()) {
+    host.drive(speed);
+    await delay(25);
   }
 }
 

@@ -7,7 +7,7 @@ import { FakeRobot } from "../../../devices/serial/fake-robot.ts";
 import { PluggedRobot } from "../../../devices/serial/plugged-robot.ts";
 import { makePty } from "../../../devices/serial/pty.ts";
 import { seededRandom } from "../../timeline/random.ts";
-import { Attached, until } from "./attached.ts";
+import { Attached, driveUntil, until } from "./attached.ts";
 import { randomBytes } from "./bytes.ts";
 import { describeWithSocat } from "./socat.ts";
 
@@ -35,12 +35,10 @@ describeWithSocat("a board on a port of the system", () => {
       device: `serial ${path}`,
       detail: "fake-robot",
     });
-    host.drive(0.5);
-    await until(() => robot.robot.motion.speed === 0.5);
-    await until(() => host.board.counters.done === 1);
+    await driveUntil(host, 0.5, () => robot.robot.motion.speed === 0.5);
+    await until(() => host.board.counters.done > 0);
     await until(() => host.lines.some((line) => /^range \d\.\d$/.test(line)));
-    host.drive(0.25);
-    await until(() => robot.robot.motion.speed === 0.25);
+    await driveUntil(host, 0.25, () => robot.robot.motion.speed === 0.25);
     await host.close();
     expect(robot.robot.motion.speed).toBe(0);
   });
@@ -49,8 +47,9 @@ describeWithSocat("a board on a port of the system", () => {
     await robot.plug();
     host = new Attached(path);
     await until(() => host.states.includes("ready"));
-    host.drive(2);
-    await until(() => host.lines.includes("command drive refused: the board does not allow these values"));
+    await driveUntil(host, 2, () =>
+      host.lines.includes("command drive refused: the board does not allow these values"),
+    );
     expect(robot.robot.motion.speed).toBe(0);
   });
 
@@ -79,9 +78,8 @@ describeWithSocat("a board on a port of the system", () => {
     await robot.plug();
     await until(() => host.states.length === 3);
     expect(host.states).toEqual(["ready", "lost", "ready"]);
-    host.drive(0.25);
-    await until(() => robot.robot.motion.speed === 0.25);
-    expect(host.board.counters).toMatchObject({ connects: 2, done: 1, expired: 1 });
+    await driveUntil(host, 0.25, () => robot.robot.motion.speed === 0.25);
+    expect(host.board.counters).toMatchObject({ connects: 2, expired: 1 });
   });
 
   test("that nobody reads holds up nothing: commands expire, the link is given up and comes back", async () => {
@@ -98,8 +96,7 @@ describeWithSocat("a board on a port of the system", () => {
     expect(done).toBe(0);
     process.kill(robot.pid!, "SIGCONT");
     await until(() => host.states.length === 3);
-    host.drive(0.5);
-    await until(() => robot.robot.motion.speed === 0.5);
+    await driveUntil(host, 0.5, () => robot.robot.motion.speed === 0.5);
   });
 
   test("lives with noise, cut lines and lost answers in both directions", async () => {
@@ -124,19 +121,19 @@ describeWithSocat("a board on a port of the system", () => {
     try {
       host = new Attached(path);
       await until(() => host.states.includes("ready"));
-      const asked: number[] = [];
       const { counters } = host.board;
-      for (let i = 1; i <= 40; i++) {
-        asked.push(i / 100);
-        const before = counters.done + counters.unacknowledged + counters.expired + counters.refused;
-        host.drive(i / 100);
-        await until(
-          () => counters.done + counters.unacknowledged + counters.expired + counters.refused > before,
-        );
+      const ended = () => counters.done + counters.unacknowledged + counters.expired + counters.refused;
+      for (let i = 1; i <= 20; i++) {
+        for (const { done } = counters; counters.done === done; ) {
+          const before = ended();
+          host.drive(i / 100);
+          await until(() => ended() > before);
+        }
       }
+      // Nothing made up, nothing in another order.
       const moved = applied.filter((speed) => speed !== 0);
-      expect(moved).toEqual(asked.filter((speed) => moved.includes(speed)));
-      expect(counters.done).toBeGreaterThan(20);
+      expect(moved).toEqual(moved.toSorted((a, b) => a - b));
+      expect(new Set(moved)).toEqual(new Set(Array.from({ length: 20 }, (_, i) => (i + 1) / 100)));
       expect(counters.retries).toBeGreaterThan(0);
       expect(counters.badFrames).toBeGreaterThan(0);
       expect(counters.noiseBytes).toBeGreaterThan(0);

@@ -160,10 +160,10 @@ describeWithSocat("a session with a board on a port", () => {
       await delay(200); // what the host had written before arrives
       const heardMs = robot.robot.link.hostHeardMs!;
       expect(heardMs).toBeLessThanOrEqual(frozenMs);
-      frozenMs = heardMs + 499;
+      frozenMs = heardMs + 1999;
       robot.robot.poll(frozenMs);
       expect(robot.robot.motion.speed).toBe(0.5);
-      frozenMs = heardMs + 500;
+      frozenMs = heardMs + 2000;
       robot.robot.poll(frozenMs);
       expect(robot.robot.motion.speed).toBe(0);
       expect(robot.robot.link.live).toBe(false);
