@@ -102,8 +102,9 @@ export class Recorder {
     };
     try {
       await mkdir(dirname(path), { recursive: true });
-      const file = await McapFile.create(path, CHANNELS, metadataOf(head));
+      // Now rather than in mid-session.
       await loadSharp();
+      const file = await McapFile.create(path, CHANNELS, metadataOf(head));
       return new Recorder(options, head, originMs, file);
     } catch (cause) {
       throw writeFault(path, cause);
@@ -154,9 +155,7 @@ export class Recorder {
       });
     }
     if (this.#draining !== null) return;
-    this.#draining = this.#drain().finally(() => {
-      this.#draining = null;
-    });
+    this.#draining = this.#drain();
     // In virtual time a session would outrun the disk.
     void this.#options.clock.during(this.#draining);
   }
@@ -173,6 +172,8 @@ export class Recorder {
       this.#fault ??= writeFault(this.#path, cause);
     }
     if (this.#fault !== null) await this.#stop(this.#fault);
+    // In the turn that found the queue empty: an item that comes in the next one starts anew.
+    this.#draining = null;
   }
 
   async #write(item: Item): Promise<void> {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { parseInvocation } from "../../src/cli/command.ts";
 import { findCommand } from "../../src/cli/commands.ts";
 import { record } from "../../src/cli/record.ts";
@@ -9,6 +9,8 @@ import { Recording } from "../../src/record/reader.ts";
 import { CapturedIo } from "./io.ts";
 import { makeVideo, temporaryFolder } from "./media.ts";
 import { ScriptedModel, scriptedParts } from "./scripted-model.ts";
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const folder = temporaryFolder();
 const video = join(folder, "six-seconds.mp4");

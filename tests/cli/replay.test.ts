@@ -1,7 +1,7 @@
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { parseInvocation } from "../../src/cli/command.ts";
 import { findCommand } from "../../src/cli/commands.ts";
 import { type Parts, shippedParts } from "../../src/cli/parts.ts";
@@ -12,6 +12,8 @@ import { TINY_CONFIG, writeRandomCheckpoint } from "../models/native/random-chec
 import { CapturedIo } from "./io.ts";
 import { makeTone, makeVideo, temporaryFolder } from "./media.ts";
 import { scriptedParts } from "./scripted-model.ts";
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const folder = temporaryFolder();
 const video = join(folder, "film.mp4");

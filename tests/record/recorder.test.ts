@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { McapIndexedReader, TempBuffer } from "@mcap/core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { RealClock } from "../../src/core/clock.ts";
 import type { RuntimeError } from "../../src/core/errors.ts";
 import type { RecordedStep } from "../../src/record/format.ts";
@@ -11,6 +11,9 @@ import { Recording } from "../../src/record/reader.ts";
 import { Recorder, type RecorderOptions } from "../../src/record/recorder.ts";
 import { seededUniform } from "../models/native/random-checkpoint.ts";
 import { RECORDER, randomSteps } from "./random-steps.ts";
+
+/** Files are read a hundred times over: minutes, on a machine that has other things to do. */
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 let folder: string;
 let made = 0;
@@ -132,7 +135,11 @@ test("the file is one that MCAP's own reader takes, indexed and with right check
 });
 
 describe("a damaged file", () => {
-  const steps = randomSteps({ count: 24 });
+  // Few pictures: the file is read some eighty times.
+  const steps = randomSteps({ count: 24 }).map((step, i) => ({
+    ...step,
+    inputs: step.inputs.map((input) => (i % 8 === 3 ? input : { ...input, frames: [] })),
+  }));
   let whole: Buffer;
   const torn = () => join(folder, "torn.mcap");
 

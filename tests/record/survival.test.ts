@@ -4,12 +4,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { RecordedStep } from "../../src/record/format.ts";
 import { Recording } from "../../src/record/reader.ts";
 import { randomSteps } from "./random-steps.ts";
 
 const CHILD = fileURLToPath(new URL("./recording-child.ts", import.meta.url));
+
+/** A child starts within seconds, or within a minute on a machine that has other things to do. */
+vi.setConfig({ testTimeout: 300_000 });
 
 let folder: string;
 beforeAll(async () => {
