@@ -76,11 +76,12 @@ export class CaptionLog {
     if (!this.#scrolls) this.#hideCut();
   }
 
-  /** Where nobody scrolls, a line that is cut by the upper edge is not shown at all. */
+  /** Where nobody scrolls, a line that is cut by the upper edge is not shown at all; of the newest its end is. */
   #hideCut() {
     const edge = this.#log.getBoundingClientRect().top;
     for (const { element } of this.#lines.values()) {
-      element.classList.toggle("cut", element.getBoundingClientRect().top < edge);
+      const isCut = element.getBoundingClientRect().top < edge && element !== this.#log.lastElementChild;
+      element.classList.toggle("cut", isCut);
     }
   }
 

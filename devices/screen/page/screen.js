@@ -140,7 +140,8 @@ connect({
   view: showView,
   picture: showPicture,
   lost(reason) {
-    if (newest?.activity === "ended" && reason === "the session is over") return;
+    // Then it is not missed, and its last words stay.
+    if (newest?.activity === "ended") return;
     showActivity("offline");
     showFault(reason);
   },
