@@ -26,8 +26,13 @@ export class CancelledMicrophone implements Source {
     return this.#canceller?.enhancementDb ?? null;
   }
 
+  async prepare(signal: AbortSignal): Promise<void> {
+    this.#canceller = await EchoCanceller.create(this.#reference);
+    await this.#microphone.prepare?.(signal);
+  }
+
   async *open(clock: Clock, signal: AbortSignal): AsyncGenerator<Captured> {
-    const canceller = await EchoCanceller.create(this.#reference);
+    const canceller = this.#canceller ?? (await clock.during(EchoCanceller.create(this.#reference)));
     this.#canceller = canceller;
     try {
       for await (const item of this.#microphone.open(clock, signal)) {

@@ -1,5 +1,6 @@
 import type { Clock } from "../../src/core/clock.ts";
 import type { Source, Speaker, Speech } from "../../src/core/device.ts";
+import { RuntimeError } from "../../src/core/errors.ts";
 import { CancelledMicrophone } from "./cancelled-microphone.ts";
 import { ReferenceTrack } from "./reference-track.ts";
 import { TappedSpeaker } from "./tapped-speaker.ts";
@@ -14,6 +15,8 @@ const QUIET_MS = 300;
 const DELAYS = { fromMs: -60, toMs: 400 };
 /** A correlation this many times the median is the echo's: the largest of some thousands of noise is six times it. */
 const CLEAR = 12;
+/** A microphone that has not given the probe's length by then, ms after its end, gives nothing. */
+const PATIENCE_MS = 3000;
 /** An echo later than this is not found by the canceller. */
 const LATEST_MS = 250;
 const ENOUGH_DB = 15;
@@ -39,7 +42,9 @@ export interface EchoProbeOptions {
 
 /**
  * Plays a chirp and some noise, five seconds in all, and measures what the microphone hears of it, without and with
- * echo cancellation. Opens the microphone for as long; the speaker stays open.
+ * echo cancellation. Opens both for as long.
+ *
+ * @throws RuntimeError "device-unavailable" if one of them does not work; the signal's reason.
  */
 export async function measureEcho(options: EchoProbeOptions, signal: AbortSignal): Promise<EchoReport> {
   const { microphone, speaker, sampleRateHz, clock } = options;
@@ -47,19 +52,38 @@ export async function measureEcho(options: EchoProbeOptions, signal: AbortSignal
   const lengthMs = 2 * QUIET_MS + CHIRP.lengthMs + NOISE.lengthMs;
   const raw = new Float32Array(Math.round((lengthMs / 1000) * sampleRateHz));
   const recorder = new CancelledMicrophone(listenedTo(microphone, raw), played);
+  const tapped = new TappedSpeaker(speaker, played);
   const end = new AbortController();
   const stop = AbortSignal.any([signal, end.signal]);
+  await Promise.all([recorder.prepare(stop), tapped.states?.prepare?.(stop)]);
   clock.start();
-  const playing = playProbe(new TappedSpeaker(speaker, played), sampleRateHz, clock, stop);
+  const running = tapped.states ? drain(tapped.states, clock, stop) : Promise.resolve();
+  clock.sleepUntil(lengthMs + PATIENCE_MS, stop).then(
+    () => end.abort(),
+    () => {
+      // The probe was over before.
+    },
+  );
+  const playing = playProbe(tapped, sampleRateHz, clock, stop);
   let enhancementDb: number | null = null;
+  let heardMs = 0;
   for await (const item of recorder.open(clock, stop)) {
     if (item.kind !== "audio") continue;
     ({ enhancementDb } = recorder);
-    if (item.captureMs + (item.samples.length / sampleRateHz) * 1000 >= lengthMs) break;
+    heardMs = item.captureMs + (item.samples.length / sampleRateHz) * 1000;
+    if (heardMs >= lengthMs) break;
   }
   end.abort();
   const chirpMs = await playing;
+  await running;
   signal.throwIfAborted();
+  if (heardMs < lengthMs) {
+    throw new RuntimeError("device-unavailable", {
+      part: "echo self-test",
+      problem: `${microphone.name} gave ${heardMs.toFixed(0)} ms of sound, expected ${lengthMs}`,
+      remedy: "See microturn doctor",
+    });
+  }
   const echo = chirpMs === null ? null : findEcho(raw, sampleRateHz, chirpMs);
   return { delayMs: null, returnLossDb: null, ...echo, enhancementDb: echo === null ? null : enhancementDb };
 }
@@ -95,6 +119,11 @@ async function playProbe(
     if (signal.aborted) return null;
     throw fault;
   }
+}
+
+/** A live speaker works while its states are taken. */
+async function drain(states: Source, clock: Clock, signal: AbortSignal): Promise<void> {
+  for await (const _ of states.open(clock, signal)) signal.throwIfAborted();
 }
 
 /** The microphone as it is, written down in `into`, a sample at its place in session time. */

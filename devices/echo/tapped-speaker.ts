@@ -1,14 +1,16 @@
-import type { Playback, Speaker, Speech } from "../../src/core/device.ts";
+import type { Playback, Source, Speaker, Speech } from "../../src/core/device.ts";
 import type { ReferenceTrack } from "./reference-track.ts";
 
 /** A speaker whose sound is also written down on a reference track, as it really sounded. */
 export class TappedSpeaker implements Speaker {
   readonly name: string;
+  readonly states?: Source;
   readonly #speaker: Speaker;
   readonly #reference: ReferenceTrack;
 
   constructor(speaker: Speaker, reference: ReferenceTrack) {
     this.name = speaker.name;
+    if (speaker.states) this.states = speaker.states;
     this.#speaker = speaker;
     this.#reference = reference;
   }

@@ -15,11 +15,24 @@ const MODEL_OPTIONS = {
 } satisfies Record<string, OptionSpec>;
 
 const RUN_OPTIONS = {
-  camera: { type: "string", value: "SRC", help: "file:PATH or none" },
-  microphone: { type: "string", value: "SRC", help: "file:PATH or none" },
+  camera: { type: "string", value: "SRC", help: "file:PATH, v4l2:PATH, gst:PIPELINE or none" },
+  microphone: {
+    type: "string",
+    value: "SRC",
+    help: "file:PATH, pulse:NAME, alsa:NAME, pipewire:NAME or none; NAME may be default",
+  },
   text: { type: "string", value: '"SECONDS:TEXT"', multiple: true, help: "types TEXT at that session time" },
-  speaker: { type: "string", value: "SINK", help: "file:PATH.wav or none" },
+  speaker: {
+    type: "string",
+    value: "SINK",
+    help: "file:PATH.wav, pulse:NAME, alsa:NAME, pipewire:NAME or none",
+  },
   voice: { type: "string", value: "VOICE", help: "espeak, espeak:LANGUAGE or fake" },
+  echo: {
+    type: "string",
+    value: "cancel|system|off",
+    help: "what keeps a live microphone from hearing a live speaker; cancel if absent",
+  },
   clock: { type: "string", value: "real|virtual", help: "virtual runs as fast as the machine can" },
   ...MODEL_OPTIONS,
   duration: { type: "string", value: "SECONDS", help: "ends the session at the latest then" },

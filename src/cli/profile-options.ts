@@ -54,6 +54,8 @@ export async function profileFrom({ values, positionals }: Invocation): Promise<
   }
   const texts = stringOptions(values, "text");
   if (texts.length > 0) overrides.text = texts.map(typedTextOf);
+  const echo = choiceOption(values, "echo", ["cancel", "system", "off"]);
+  if (echo !== undefined) overrides.echo = echo;
   const clock = choiceOption(values, "clock", ["real", "virtual"]);
   if (clock !== undefined) overrides.clock = clock;
   const duration = numberOption(values, "duration", { min: 0.2 });

@@ -3,10 +3,11 @@ import type { Profile } from "../config/profile.ts";
 import { type Clock, RealClock, VirtualClock } from "../core/clock.ts";
 import type { Source, Speaker } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
-import type { Log } from "../core/log.ts";
+import { type Log, stderrLog } from "../core/log.ts";
 import type { InteractionModel } from "../core/model.ts";
 import type { SessionObserver, SessionSummary } from "../runtime/events.ts";
 import { Session } from "../runtime/session.ts";
+import { withoutEcho } from "./echo.ts";
 import type { Parts } from "./parts.ts";
 import { openReasoner, type SessionReasoner } from "./session-reasoner.ts";
 
@@ -57,9 +58,10 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
   const clock = setup.clock ?? clockOf(profile);
   const camera = parts.camera(profile.camera, profile.devices);
   const rateHz = model.perception.audioSampleRateHz;
-  const microphone =
-    setup.microphone ?? (rateHz === null ? null : parts.microphone(profile.microphone, rateHz, profile.devices));
-  const sources = [camera, microphone].filter((source) => source !== null);
+  const openMicrophone =
+    setup.microphone ??
+    (rateHz === null ? null : parts.microphone(profile.microphone, rateHz, profile.devices));
+  const sources: Source[] = camera ? [camera] : [];
   if (profile.text.length > 0) sources.push(typedText(profile.text));
   if (setup.typing) sources.push(keyboard(setup.typing));
 
@@ -71,9 +73,15 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
   try {
     reasoner = await openReasoner(profile, setup.log);
     if (reasoner) sources.push(reasoner.source);
-    const speaker = parts.speaker(profile.speaker, clock, profile.devices);
+    const openSpeaker = parts.speaker(profile.speaker, clock, profile.devices);
+    expectRealTime(clock, [camera, openMicrophone, openSpeaker.states]);
+    const { microphone, speaker } = await withoutEcho(
+      { profile, parts, sampleRateHz: rateHz ?? 0, log: setup.log ?? stderrLog },
+      { microphone: openMicrophone, speaker: openSpeaker },
+      signal,
+    );
+    if (microphone) sources.push(microphone);
     if (speaker.states) sources.push(speaker.states);
-    expectRealTime(clock, [camera, microphone, speaker.states]);
     const durationMs = profile.duration === undefined ? undefined : profile.duration * 1000;
     // Where only text was recorded nothing but the duration says how long to go on.
     const settleMs =

@@ -20,6 +20,12 @@ export const profileSchema = z.strictObject({
     .default("none")
     .describe("file:PATH.wav, pulse:NAME, alsa:NAME, pipewire:NAME, or none: silent, but keeps time"),
   devices: devicesSchema.prefault({}),
+  echo: z
+    .enum(["cancel", "system", "off"])
+    .default("cancel")
+    .describe(
+      "what keeps a live microphone from hearing a live speaker: cancel: AEC3, after a self-test of 5 s; system: the microphone named has no echo; off: nothing, as with headphones",
+    ),
   voice: z.string().default("espeak").describe("espeak, espeak:LANGUAGE, or fake for tones of fixed length"),
   text: z
     .array(
