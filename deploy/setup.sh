@@ -1,11 +1,13 @@
 #!/bin/sh
 # Brings a fresh Debian 12+ or Ubuntu 22.04+ machine to a running state:  sh deploy/setup.sh
 #
-#   1. system packages: Vulkan loader, ffmpeg, espeak-ng, socat and, where there is no real GPU, a software Vulkan driver
+#   1. system packages: Vulkan loader, ffmpeg, espeak-ng, socat, the tools of microphones, speakers and cameras
+#      (pulseaudio-utils, alsa-utils, v4l-utils) and, where there is no real GPU, a software Vulkan driver
 #   2. the npm packages of package-lock.json
 #   3. microturn doctor, which says what works
 #
-# With --with-tests also what only tests need: mosquitto, the MQTT broker. Its service is not left running.
+# With --with-tests also what only tests need: mosquitto, the MQTT broker, whose service is not
+# left running, a PulseAudio daemon and GStreamer, and on Debian chromium (Ubuntu's is a snap, which does not run in a container).
 #
 # Safe to run again: what is there already is left alone. Without root it prints the commands for the administrator
 # and goes on with the npm packages; the CPU backend needs no system package. Only Node.js and npm are essential:
@@ -60,11 +62,16 @@ mesa_is_new_enough() {
 
 # The packages of this machine that are not installed yet.
 missing_packages() {
-  for package in ca-certificates libvulkan1 ffmpeg espeak-ng socat; do
+  for package in ca-certificates libvulkan1 ffmpeg espeak-ng socat pulseaudio-utils alsa-utils v4l-utils; do
     installed "$package" || echo "$package"
   done
   if [ "$gpu" != nvidia ] && ! mesa_is_new_enough; then echo mesa-vulkan-drivers; fi
-  if [ "$tests" = yes ]; then installed mosquitto || echo mosquitto; fi
+  if [ "$tests" = yes ]; then
+    for package in mosquitto pulseaudio libasound2-plugins gstreamer1.0-tools gstreamer1.0-plugins-base; do
+      installed "$package" || echo "$package"
+    done
+  fi
+  if [ "$tests" = yes ] && [ "$os_id" = debian ]; then installed chromium || echo chromium; fi
 }
 
 backports_known() {

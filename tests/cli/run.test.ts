@@ -165,16 +165,24 @@ describe("what run writes", () => {
   });
 });
 
-describe("devices that are not there yet", () => {
-  test.each(["v4l2:/dev/video0", "gst:videotestsrc", "pulse:default", "alsa:hw:0"])(
-    "%s is refused with 69",
-    async (spec) => {
-      await expect(session("--camera", spec)).rejects.toMatchObject({
-        exitCode: 69,
-        message: expect.stringContaining("not supported yet"),
-      });
-    },
-  );
+describe("live devices", () => {
+  test.each([
+    ["--camera", "v4l2:/dev/no-such-video"],
+    ["--microphone", "alsa:no-such-device"],
+    ["--speaker", "alsa:no-such-device"],
+  ])("%s %s that is not there: 69, before the session begins", async (flag, spec) => {
+    await expect(session(flag, spec, "--clock", "real", "--duration", "1")).rejects.toMatchObject({
+      exitCode: 69,
+      message: expect.stringContaining(spec),
+    });
+  });
+
+  test("are refused in virtual time", async () => {
+    await expect(session("--microphone", "pulse:default", "--clock", "virtual")).rejects.toMatchObject({
+      exitCode: 78,
+      message: expect.stringMatching(/pulse:default.*--clock real/),
+    });
+  });
 
   test.each(["webcam", "file:", "files:x", ""])("%j is no device: 2", async (spec) => {
     await expect(session("--camera", spec, "--text", "0:count")).rejects.toMatchObject({ exitCode: 2 });

@@ -107,6 +107,9 @@ const everything = {
   ffmpeg: "5.1",
   "espeak-ng": "1.51",
   socat: "1.7.4",
+  "pulseaudio-utils": "16.1",
+  "alsa-utils": "1.2.8",
+  "v4l-utils": "1.22.1",
   "mesa-vulkan-drivers": "25.0.7",
 };
 
@@ -148,7 +151,7 @@ describe("setup.sh", () => {
     expect(text).toContain("doctor ran");
   });
 
-  test("installs the broker for tests only when asked, and does not leave it running", () => {
+  test("installs broker and browser for tests only when asked, and does not leave the broker running", () => {
     const sandbox = new Sandbox({ uid: 0, installed: everything });
     expect(sandbox.run().calls.join()).not.toContain("mosquitto");
     const { calls } = sandbox.run("--with-tests");
@@ -157,7 +160,13 @@ describe("setup.sh", () => {
     );
     expect(places[0]).toBeGreaterThanOrEqual(0);
     expect(places[1]).toBeGreaterThan(places[0]!);
+    expect(
+      calls.filter((call) => /^apt-get .*install .* (pulseaudio|gstreamer1.0-tools)$/.test(call)),
+    ).toHaveLength(2);
     expect(sandbox.run("--with-test").status).toBe(64);
+
+    const onDebian = /^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"));
+    expect(calls.some((call) => /^apt-get .*install .* chromium$/.test(call))).toBe(onDebian);
   });
 
   test("takes Debian 12's own Mesa for too old", () => {

@@ -88,22 +88,25 @@ describeWithSound("with a sound server", () => {
       heard: "pulse:out.monitor",
       settings: { ...usual.microphone, sampleRateHz: 44_100, channels: 2 },
     },
-  ])("$out is heard at $heard, at its pitch ($settings.channels channels)", async ({ out, heard, settings }) => {
-    const clock = new RealClock();
-    const stop = new AbortController();
-    const listener = await Listener.open(heard, clock, stop.signal, settings);
-    const { speaker } = await openSpeaker(out, clock, stop.signal);
-    clock.start();
-    try {
-      const played = await speaker.play("tone", tone(500, 400)).finished;
-      expect(played.whole).toBe(true);
-      // 200 periods of 2.5 ms. A busy machine may tear the tone apart, but never changes its pitch.
-      await vi.waitFor(() => expect(listener.periods().count).toBeGreaterThan(50), PATIENCE);
-      expect(Math.abs(listener.periods().medianMs - 2.5)).toBeLessThan(0.02);
-    } finally {
-      stop.abort();
-    }
-  });
+  ])(
+    "$out is heard at $heard, at its pitch ($settings.channels channels)",
+    async ({ out, heard, settings }) => {
+      const clock = new RealClock();
+      const stop = new AbortController();
+      const listener = await Listener.open(heard, clock, stop.signal, settings);
+      const { speaker } = await openSpeaker(out, clock, stop.signal);
+      clock.start();
+      try {
+        const played = await speaker.play("tone", tone(500, 400)).finished;
+        expect(played.whole).toBe(true);
+        // 200 periods of 2.5 ms. A busy machine may tear the tone apart, but never changes its pitch.
+        await vi.waitFor(() => expect(listener.periods().count).toBeGreaterThan(50), PATIENCE);
+        expect(Math.abs(listener.periods().medianMs - 2.5)).toBeLessThan(0.02);
+      } finally {
+        stop.abort();
+      }
+    },
+  );
 
   test("programs killed with -9 are told, started again, and what they do is heard again", async () => {
     const clock = new RealClock();
