@@ -1,11 +1,18 @@
+import { listCameras } from "../../devices/camera/list-cameras.ts";
 import type { DeviceLister, ListedDevice } from "../../devices/listed-device.ts";
+import { listSound } from "../../devices/media/list-sound.ts";
 import { listSerialPorts } from "../../devices/serial/list-ports.ts";
 import { EXIT } from "../core/errors.ts";
 import type { Invocation } from "./command.ts";
 import type { Check } from "./doctor.ts";
 
 /** Every kind of device that can be looked for, in the order in which they are shown. */
-export const DEVICE_LISTERS: readonly DeviceLister[] = [{ kind: "serial", list: () => listSerialPorts() }];
+export const DEVICE_LISTERS: readonly DeviceLister[] = [
+  { kind: "camera", list: () => listCameras() },
+  { kind: "microphone", list: () => listSound("microphone") },
+  { kind: "speaker", list: () => listSound("speaker") },
+  { kind: "serial", list: () => listSerialPorts() },
+];
 
 function deviceLines({ path, name, state, problem, remedy }: ListedDevice): string[] {
   const lines = [`  ${path}  (${name})`];
