@@ -131,15 +131,13 @@ export class HostLink {
   /** Queues a command that may be in force until `deadlineMs`, session time. */
   command(command: Command): void {
     const { name, args } = command;
-    const value = Object.values(args).find((candidate) => !(Math.abs(candidate) < 1e9));
-    if (!this.#isReady || this.#isLost) this.#fault(command, "refused", "the board is not connected");
-    else if (value !== undefined) this.#fault(command, "refused", `${value} is no number that can be sent`);
-    else if (this.#waiting.has(name)) {
-      this.#counters.superseded++;
-      this.#waiting.set(name, command);
-    } else if (this.#waiting.size >= WAITING_CAPACITY)
-      this.#fault(command, "refused", "too many commands wait");
-    else this.#waiting.set(name, command);
+    const refusal = this.#refusalOf(command);
+    if (refusal !== null) {
+      this.#fault(command, "refused", refusal);
+      return;
+    }
+    if (this.#waiting.delete(name)) this.#counters.superseded++;
+    this.#waiting.set(name, { ...command, args: { ...args } });
   }
 
   /** Puts every actuator at rest, before all that waits; that expires. */
@@ -278,6 +276,19 @@ export class HostLink {
     } else if (unanswered) {
       this.#outstanding = null;
       this.#fault(outstanding.command, "unacknowledged", `sent ${MAX_SENDS} times without an answer`);
+    }
+  }
+
+  #refusalOf({ name, args }: Command): string | null {
+    if (!this.#isReady || this.#isLost) return "the board is not connected";
+    const value = Object.values(args).find((candidate) => !(Math.abs(candidate) < 1e9));
+    if (value !== undefined) return `${value} is no number that can be sent`;
+    if (!this.#waiting.has(name) && this.#waiting.size >= WAITING_CAPACITY) return "too many commands wait";
+    try {
+      encodeFrame(frameOfHost({ kind: "command", seq: 0xffff, deadlineMs: 0xffff_ffff, name, args }));
+      return null;
+    } catch {
+      return "it does not fit into a line";
     }
   }
 

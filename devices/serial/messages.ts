@@ -3,9 +3,6 @@ import type { Frame } from "./frame.ts";
 /** The protocol that both ends must speak; deploy/firmware/README.md is its definition. */
 export const PROTOCOL_VERSION = 1;
 
-/** How a command may be named, and each of its arguments. */
-export const COMMAND_NAME = /^[a-z][a-z0-9_-]{0,15}$/;
-
 /** Values of a command by argument. */
 export type CommandArgs = Readonly<Record<string, number>>;
 

@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../src/core/clock.ts";
 import type { Action, ActionSink, Captured, Source } from "../../src/core/device.ts";
 import type { InputEvent } from "../../src/core/micro-turn.ts";
-import { HostLink, type LinkCounters } from "./host-link.ts";
+import { HostLink, type HostLinkListener, type LinkCounters } from "./host-link.ts";
 import type { OpenPort, Port } from "./port.ts";
 
 /** Events that wait to be taken; beyond it the oldest sensor line goes, and is counted. */
@@ -14,6 +15,7 @@ const RETRY_LIMIT_MS = 2000;
 const TICKS_PER_HEARTBEAT = 10;
 /** How long the end of a session waits for a board to confirm that it has stopped, within a heartbeat. */
 const STOP_SHARE = 1 / 2;
+const REST_POLL_MS = 5;
 
 export interface SerialBoardOptions {
   /** For messages: the port's path. */
@@ -133,29 +135,13 @@ export class SerialBoard implements Source, ActionSink {
   /** One opening of the port, from its beginning to its end. @returns why it ended. */
   async #serve(clock: Clock, signal: AbortSignal): Promise<string> {
     const { heartbeatMs } = this.#options;
-    const ended = new AbortController();
-    let why = "closed";
-    const end = (detail: string) => {
-      if (!ended.signal.aborted) why = detail;
-      ended.abort();
+    const over = new AbortController();
+    let lost: string | null = null;
+    const lose = (detail: string) => {
+      lost ??= detail;
+      over.abort();
     };
-    const link = new HostLink(
-      {
-        heartbeatMs,
-        nonce: randomInt(2 ** 32),
-        listener: {
-          ready: (board) => {
-            this.counters.connects++;
-            this.#tell("ready", board);
-          },
-          line: (line) => this.#push({ kind: "serial", timeMs: clock.nowMs(), line }),
-          fault: ({ name, reason, detail }) =>
-            this.#push({ kind: "serial", timeMs: clock.nowMs(), line: commandFault(name, reason, detail) }),
-          lost: end,
-        },
-      },
-      this.counters,
-    );
+    const link = this.#link(clock, lose);
     let port: Port;
     try {
       port = await this.#options.open({
@@ -163,31 +149,42 @@ export class SerialBoard implements Source, ActionSink {
           link.receive(bytes, clock.nowMs());
           this.#connection?.pump();
         },
-        onLost: end,
+        onLost: lose,
       });
     } catch (cause) {
       return cause instanceof Error ? cause.message : String(cause);
     }
-    const connection = new Connection(clock, link, port, end);
+    const connection = new Connection(clock, link, port, lose);
     this.#connection = connection;
-    const tickMs = heartbeatMs / TICKS_PER_HEARTBEAT;
-    const tickUntil = async (over: () => boolean) => {
-      while (!ended.signal.aborted && !over()) {
-        link.tick(clock.nowMs());
-        connection.pump();
-        await clock.sleepUntil(clock.nowMs() + tickMs, ended.signal).catch(() => {});
-      }
-    };
-    await tickUntil(() => signal.aborted);
-    if (signal.aborted) {
-      link.stop();
-      const giveUpMs = clock.nowMs() + heartbeatMs * STOP_SHARE;
-      await tickUntil(() => link.idle || clock.nowMs() >= giveUpMs);
+    const onAbort = () => over.abort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    while (!over.signal.aborted) {
+      link.tick(clock.nowMs());
+      connection.pump();
+      await clock.sleepUntil(clock.nowMs() + heartbeatMs / TICKS_PER_HEARTBEAT, over.signal).catch(() => {});
     }
+    signal.removeEventListener("abort", onAbort);
+    if (lost === null) await connection.rest(heartbeatMs * STOP_SHARE);
     this.#connection = null;
     link.disconnect();
     await port.close();
-    return why;
+    return lost ?? "closed";
+  }
+
+  #link(clock: Clock, lost: (detail: string) => void): HostLink {
+    const say = (line: string) => this.#push({ kind: "serial", timeMs: clock.nowMs(), line });
+    const listener: HostLinkListener = {
+      ready: (board) => {
+        this.counters.connects++;
+        this.#tell("ready", board);
+      },
+      line: say,
+      fault: ({ name, reason, detail }) => say(commandFault(name, reason, detail)),
+      lost,
+    };
+    const nonce = randomInt(2 ** 32);
+    return new HostLink({ heartbeatMs: this.#options.heartbeatMs, nonce, listener }, this.counters);
   }
 
   #tell(state: "ready" | "lost", detail: string): void {
@@ -216,14 +213,24 @@ class Connection {
   readonly link: HostLink;
   readonly #clock: Clock;
   readonly #port: Port;
-  readonly #end: (detail: string) => void;
+  readonly #lose: (detail: string) => void;
   #writing = false;
 
-  constructor(clock: Clock, link: HostLink, port: Port, end: (detail: string) => void) {
+  constructor(clock: Clock, link: HostLink, port: Port, lose: (detail: string) => void) {
     this.#clock = clock;
     this.link = link;
     this.#port = port;
-    this.#end = end;
+    this.#lose = lose;
+  }
+
+  /** Has the board stop and waits for its answer, no longer than `limitMs` of the machine: session time may be over. */
+  async rest(limitMs: number): Promise<void> {
+    this.link.stop();
+    for (let waitedMs = 0; !this.link.idle && waitedMs < limitMs; waitedMs += REST_POLL_MS) {
+      this.link.tick(this.#clock.nowMs());
+      this.pump();
+      await delay(REST_POLL_MS);
+    }
   }
 
   pump(): void {
@@ -236,7 +243,7 @@ class Connection {
         this.#writing = false;
         this.pump();
       },
-      (cause: unknown) => this.#end(cause instanceof Error ? cause.message : String(cause)),
+      (cause: unknown) => this.#lose(cause instanceof Error ? cause.message : String(cause)),
     );
   }
 }

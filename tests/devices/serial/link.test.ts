@@ -200,6 +200,14 @@ describe("a command", () => {
   test.each([
     ["values that the board does not allow", { name: "drive", args: { speed: 1.5 } }, "does not allow"],
     ["a name that it does not know", { name: "fly", args: {} }, "knows no such"],
+    [
+      "more than a line holds",
+      {
+        name: "drive",
+        args: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`argument-${i}`, 0.1234])),
+      },
+      "does not fit",
+    ],
     ["a value that cannot be sent", { name: "drive", args: { speed: Number.NaN } }, "NaN"],
   ])("with %s is refused", (_, command, detail) => {
     bench.host.command({ ...command, deadlineMs: bench.nowMs + 1000 });

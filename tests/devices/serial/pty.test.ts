@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { serialFrom } from "../../../devices/devices.ts";
 import { FakeRobot } from "../../../devices/serial/fake-robot.ts";
 import { PluggedRobot } from "../../../devices/serial/plugged-robot.ts";
 import { makePty } from "../../../devices/serial/pty.ts";
+import { RealClock } from "../../../src/core/clock.ts";
 import { seededRandom } from "../../timeline/random.ts";
 import { Attached, driveUntil, until } from "./attached.ts";
 import { randomBytes } from "./bytes.ts";
@@ -62,6 +64,24 @@ describeWithSocat("a board on a port of the system", () => {
     await robot.plug();
     await until(() => host.states.includes("ready"));
     expect(host.states).toEqual(["lost", "ready"]);
+  });
+
+  test("is let go when its session ends before it has begun", async () => {
+    await robot.plug();
+    const closing = new AbortController();
+    const board = serialFrom(
+      { port: path, baud: 115_200, heartbeatMs: 500, commandMs: 1000 },
+      ["drive"],
+      new RealClock(),
+    )!;
+    const draw = async () => {
+      for await (const _ of board.open(new RealClock(), closing.signal));
+    };
+    const drawn = draw();
+    await until(() => robot.robot.link.live);
+    closing.abort();
+    await drawn;
+    expect(board.counters.connects).toBeLessThanOrEqual(1);
   });
 
   test("is found again under its path after the plug was pulled; what was under way expires", async () => {
