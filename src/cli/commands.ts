@@ -43,6 +43,11 @@ const RUN_OPTIONS = {
     optional: { otherwise: DEFAULT_SCREEN_ADDRESS, looksLike: /^(?!-|.*\.ya?ml$)./ },
     help: `shows the session on a local page, ${DEFAULT_SCREEN_ADDRESS} if no address is given`,
   },
+  "health-port": {
+    type: "string",
+    value: "PORT",
+    help: "/metrics, /healthz and /readyz on loopback; 0 takes any free port",
+  },
   "record-limit": {
     type: "string",
     value: "MB",

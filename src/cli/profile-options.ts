@@ -61,6 +61,9 @@ export async function profileFrom({ values, positionals }: Invocation): Promise<
   const duration = numberOption(values, "duration", { min: 0.2 });
   if (duration !== undefined) overrides.duration = duration;
 
+  const healthPort = numberOption(values, "health-port", { min: 0, max: 65_535, integer: true });
+  if (healthPort !== undefined) overrides.healthPort = healthPort;
+
   const path = positionals[0];
   const profile = path === undefined ? profileOf({}) : await loadProfile(path);
   const screen = { ...profile.screen };

@@ -12,6 +12,7 @@ import { reportPage } from "./report/page.ts";
 import { SessionRecord } from "./report/record.ts";
 import type { SessionScreen } from "./screen.ts";
 import { clockOf, runSession } from "./session.ts";
+import { SessionHealth } from "./session-health.ts";
 import { eventJson, eventLine } from "./view/event-line.ts";
 import { TerminalTimeline } from "./view/terminal.ts";
 
@@ -94,9 +95,11 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
   const model = await parts.loadModel(profile);
   let recording: SessionRecording | null = null;
   let screen: SessionScreen | null = null;
+  let health: SessionHealth | null = null;
   try {
-    screen = await openScreen(profile, model, io);
     const { microTurnMs } = model.perception;
+    screen = await openScreen(profile, model, io);
+    health = await SessionHealth.open(profile, microTurnMs, stderrLog);
     const record = new SessionRecord();
     const notice = () => (recording?.isOn ? `● recording to ${recording.path} | ` : "");
     const teller = narrator(io, values.json === true, model.description, microTurnMs, notice, typing);
@@ -114,7 +117,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
         model,
         parts,
         clock,
-        observers: [teller, ...listeners, ...(screen ? [screen] : [])],
+        observers: [teller, ...listeners, screen, health].filter((observer) => observer !== null),
         log: stderrLog,
         ...(typing ? { typing } : {}),
         wrapSpeaker: (speaker) => listeners.reduce((heard, listener) => listener.listenTo(heard), speaker),
@@ -129,6 +132,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
   } finally {
     await recording?.close();
     await screen?.close();
+    await health?.close();
     await model.close();
   }
 }

@@ -40,6 +40,13 @@ export const profileSchema = z.strictObject({
   policy: policySchema.prefault({}),
   reasoner: reasonerSchema.prefault({}),
   screen: screenSchema.prefault({}),
+  healthPort: z
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe("/metrics (Prometheus), /healthz and /readyz on loopback; 0 takes any free port"),
   clock: z.enum(["real", "virtual"]).default("real").describe("virtual: as fast as the machine can"),
   backend: z.enum(["auto", "gpu", "cpu"]).default("auto").describe("auto: the GPU if it is real hardware"),
   duration: z.number().positive().optional().describe("seconds after which the session ends at the latest"),

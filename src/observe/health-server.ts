@@ -1,18 +1,18 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
-import { RuntimeError } from "../../core/errors.ts";
+import { RuntimeError } from "../core/errors.ts";
 
 export interface HealthOptions {
   /** 0 takes any free port. */
   port: number;
   registry: Registry;
-  /** Why no task would be taken now, or null. */
+  /** Why the process cannot do its work now, or null. */
   unready(): string | null;
 }
 
 /**
- * Health over HTTP, on loopback only: /healthz (the process answers), /readyz (it would take a task), /metrics
+ * Health over HTTP, on loopback only: /healthz (the process answers), /readyz (it can do its work), /metrics
  * (Prometheus).
  */
 export class HealthServer {
@@ -45,7 +45,7 @@ export class HealthServer {
           new RuntimeError("device-unavailable", {
             part: `health port ${port}`,
             problem: `cannot be opened: ${cause.message}`,
-            remedy: "Give another --health-port, or none",
+            remedy: "Give another port, or none",
             cause,
           }),
         );
