@@ -46,6 +46,9 @@ describe("a profile", () => {
     ["text: count", "text"],
     ["text: [{seconds: 1}]", "text.0.text"],
     ["seed: 4294967296", "seed"],
+    ["serial: {heartbeatMs: 20}", "serial.heartbeatMs"],
+    ["policy: {actuators: {drive: {speed: {min: 1, max: 0}}}}", "policy.actuators.drive.speed: min is greater"],
+    ["policy: {actuators: {Drive: {}}}", "policy.actuators.Drive"],
     ["camera: [unclosed", "not YAML"],
     ["- a list", "expected"],
   ])("refuses %j and names the place", async (text, place) => {

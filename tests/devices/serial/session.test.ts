@@ -101,7 +101,7 @@ describeWithSocat("a session with a board on a port", () => {
   const newPath = () => join(mkdtempSync(join(tmpdir(), "microturn-serial-")), "board");
   const openFiles = () => readdirSync("/proc/self/fd").length;
 
-  test("outlives 200 kills of the port in one session", { timeout: 300_000 }, async () => {
+  test("outlives 200 kills of the port in one session", { timeout: 600_000 }, async () => {
     const random = seededRandom(200);
     const path = newPath();
     const robot = new PluggedRobot({ path });
