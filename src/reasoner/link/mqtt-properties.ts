@@ -35,7 +35,7 @@ export function fromMqtt(packet: IPublishPacket): WireProperties {
 
 /** The last will that leaves `message` behind. */
 export function willOf(message: WireMessage) {
-  const { contentType } = message.properties;
+  const { contentType, expirySeconds } = message.properties;
   return {
     topic: message.topic,
     payload: Buffer.from(message.payload),
@@ -44,6 +44,7 @@ export function willOf(message: WireMessage) {
     properties: {
       payloadFormatIndicator: true,
       ...(contentType !== undefined && { contentType }),
+      ...(expirySeconds !== undefined && { messageExpiryInterval: expirySeconds }),
     },
   };
 }
