@@ -17,7 +17,7 @@ const POLICY_VIOLATION = 1008;
 
 /**
  * One browser. It gets a sheet, says that it has it, and only then gets the next, which is the newest at that time. So
- * what waits for a slow browser is one sheet at most, and it never falls behind by more. One that says nothing for
+ * what waits for a slow browser is one sheet at most, and it never falls behind by more. One that does not say so within
  * `patienceMs` is let go.
  */
 export class Client {
@@ -63,6 +63,7 @@ export class Client {
     this.#socket.send(sheet.json);
     this.#sent = sheet.number;
     this.#awaited = sheet.number;
+    this.#patience.refresh();
   }
 
   /** The only message is `{"ack": NUMBER}`, for the sheet that was sent last. */
@@ -72,15 +73,14 @@ export class Client {
       return;
     }
     this.#awaited = null;
-    if (this.#socket.bufferedAmount === 0) {
-      this.#hopeless = false;
-      this.#patience.refresh();
-    }
+    if (this.#socket.bufferedAmount === 0) this.#hopeless = false;
     this.#sendNewest();
   }
 
   /** After a stall of this very process the browser's word may lie unread: it is heard before it is let go. */
   #loseHope(): void {
+    // Nothing was sent since: there is nothing to wait for.
+    if (this.#awaited === null && this.#socket.bufferedAmount === 0) return;
     this.#hopeless = true;
     setImmediate(() => {
       if (this.#hopeless) this.#socket.terminate();

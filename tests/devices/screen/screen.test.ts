@@ -1,6 +1,7 @@
 import { createServer, get, type IncomingMessage, type RequestOptions, request } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { hostname } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import sharp from "sharp";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -329,6 +330,14 @@ describe("a browser", () => {
     expect(await browser.gone).toBe(code);
     const next = new Browser(screen);
     await next.until(() => next.views.length > 0);
+  });
+
+  test("is kept though the session says nothing for long", async () => {
+    const screen = await screenWith({ patienceMs: 1500 });
+    const browser = new Browser(screen);
+    await browser.until(() => browser.views.length > 0);
+    await delay(4000);
+    expect(browser.socket.readyState).toBe(WebSocket.OPEN);
   });
 
   test("may be one of sixteen", async () => {
