@@ -6,21 +6,17 @@ import type { Orientation } from "./camera/orientation.ts";
 import type { WantedVideo } from "./camera/v4l2-modes.ts";
 import { Program } from "./media/child.ts";
 import { FFMPEG_REMEDY } from "./media/probe.ts";
-import {
-  captureCommand,
-  filledIn,
-  playbackCommand,
-  type SoundScheme,
-  soundDeviceOf,
-  toolRemedy,
-} from "./media/sound-tools.ts";
+import { captureCommand, filledIn, playbackCommand, soundDeviceOf, toolRemedy } from "./media/sound-tools.ts";
 import { LiveMicrophone } from "./microphone/live-microphone.ts";
 import { LiveSpeaker } from "./speaker/live-speaker.ts";
 
 /** Sound that a microphone's chunk holds, ms: how long the first sample waits for the last. */
 const CHUNK_MS = 10;
-/** Measured on a null sink: what a silent device takes from the first sample until it sounds, beside the buffer, ms. */
-const START_MS: Record<SoundScheme, number> = { pulse: 10, alsa: 10, pipewire: 10 };
+/**
+ * What a silent device is taken to need from the first sample until it sounds, ms: a period of its own and the way through
+ * the tool. The tools do not say; echo cancellation, which must know better, measures.
+ */
+const START_MS = 10;
 
 export interface LiveCameraSettings extends WantedVideo, Orientation {
   /** In place of ffmpeg or GStreamer: writes rgb24 pictures of {width} x {height} to its stdout. */
@@ -108,7 +104,7 @@ export function liveSpeaker(spec: string, clock: Clock, settings: LiveSpeakerSet
     ...settings,
     name,
     clock,
-    startMs: START_MS[device.scheme],
+    startMs: START_MS,
     launch: (signal) => launched(name, words, toolRemedy(device), signal, true),
     remedy: "See microturn devices; without a sound server the user needs the group audio",
   });

@@ -27,7 +27,7 @@ export class CaptureClock {
   #count = 0;
   /** Session time at device time 0, ms; null before the first chunk. */
   #offsetMs: number | null = null;
-  /** How much longer the device takes than it says, as a share. */
+  /** How much longer the device takes than it says, as a share; 0 until it has been measured for 10 s. */
   #drift = 0;
   #points: Point[] = [];
   #window: (Point & { lateMs: number; fromMs: number }) | null = null;
@@ -35,11 +35,6 @@ export class CaptureClock {
 
   constructor(sampleRateHz: number) {
     this.#sampleRateHz = sampleRateHz;
-  }
-
-  /** By how much the device's clock is slow, parts per million; 0 until it has been measured for 10 s. */
-  get driftPpm(): number {
-    return this.#drift * 1e6;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { microphoneFrom, speakerFrom } from "../../devices/devices.ts";
+import { LiveSpeaker } from "../../devices/speaker/live-speaker.ts";
 import { FakeVoice } from "../../devices/voice/fake-voice.ts";
 import { devicesSchema } from "../../src/config/devices.ts";
 import { RealClock } from "../../src/core/clock.ts";
@@ -175,7 +176,7 @@ for (const [measure, values] of Object.entries(results)) {
     }),
   );
 }
-const { underruns } = speaker as unknown as { underruns: number };
+const underruns = speaker instanceof LiveSpeaker ? speaker.underruns : 0;
 console.log(
   JSON.stringify({
     rounds,
