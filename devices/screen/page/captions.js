@@ -58,6 +58,8 @@ export class CaptionLog {
   constructor(log, { maxLines, withTimes, scrolls }) {
     this.#log = log;
     this.#scrolls = scrolls;
+    // A first picture or an alert takes room from the captions between two views.
+    if (!scrolls) new ResizeObserver(() => this.#hideCut()).observe(log);
     this.#maxLines = maxLines;
     this.#withTimes = withTimes;
   }
