@@ -4,6 +4,8 @@ const WINDOW_MS = 1000;
 const WINDOWS = 120;
 /** The rate is taken for the nominal one until the windows span so much time, ms. */
 const MEASURED_FROM_MS = 10_000;
+/** Until then the line goes through so few of the newest windows, that it does not fall behind. */
+const UNMEASURED_WINDOWS = 3;
 /** No clock of a working device is further off than this. */
 const MAX_DRIFT = 0.001;
 /** If even the most punctual chunk of a window is so late, ms, the device has lost samples. */
@@ -87,12 +89,13 @@ export class CaptureClock {
     }
     this.#points.push({ deviceMs, arrivedMs });
     if (this.#points.length > WINDOWS) this.#points.shift();
+    const spanMs = deviceMs - this.#points[0]!.deviceMs;
+    const points = spanMs < MEASURED_FROM_MS ? this.#points.slice(-UNMEASURED_WINDOWS) : this.#points;
     const mean = (of: (point: Point) => number) =>
-      this.#points.reduce((sum, point) => sum + of(point), 0) / this.#points.length;
+      points.reduce((sum, point) => sum + of(point), 0) / points.length;
     const deviceMean = mean((point) => point.deviceMs);
     // Of the difference, so that hours of milliseconds cost no digits.
     const lateMean = mean((point) => point.arrivedMs - point.deviceMs);
-    const spanMs = deviceMs - this.#points[0]!.deviceMs;
     if (spanMs >= MEASURED_FROM_MS) {
       const covariance = mean(
         (point) => (point.deviceMs - deviceMean) * (point.arrivedMs - point.deviceMs - lateMean),

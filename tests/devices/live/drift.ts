@@ -20,8 +20,9 @@ async function heard(options: {
 }): Promise<Timeline> {
   const clock = new VirtualClock();
   const random = seededRandom(17);
-  // Most chunks are a little late; now and then the machine is busy.
-  const lateMs = () => (random() < 0.01 ? 25 * random() : 3 * random());
+  // Most chunks are a little late; now and then the machine is busy. With the 20 ms of a chunk and the 12 ms that the
+  // resampler looks ahead at this low rate that stays within the 50 ms that a closing interval waits.
+  const lateMs = () => (random() < 0.01 ? 14 * random() : 3 * random());
   const { driftPpm, captureHz: sampleRateHz } = options;
   const microphone = new LiveMicrophone({
     name: "microphone fake",
