@@ -21,6 +21,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The broker keeps what comes for a device that is away this long, s. */
 const SESSION_SECONDS = 3600;
+/** At most 200 messages a second reach a device by the QoS that nobody has to acknowledge, ms. */
+const QOS0_PAUSE_MS = 5;
 /** Replies that the broker sends before the first of them is taken. */
 const RECEIVE_MAXIMUM = 64;
 /** The worker of a single machine: as `microturn reasoner` by default, with fewer hands. */
@@ -124,6 +126,7 @@ async function openLink(
   const link = new MqttLink({
     ...options,
     url: reasoner.link,
+    qos0PauseMs: QOS0_PAUSE_MS,
     ...(certificate === undefined || password ? { username: options.clientId } : {}),
     ...(password && { password }),
     ...(ca && { ca }),

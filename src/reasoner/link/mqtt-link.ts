@@ -21,6 +21,11 @@ export interface MqttLinkOptions extends LinkOptions {
   keepaliveSeconds?: number;
   /** The wait before a reconnect: doubles from `first` to `max`, the upper half of each at random, ms. Default 1 s to 60 s. */
   reconnectMs?: { first: number; max: number };
+  /**
+   * How long nothing more is read after a message of QoS 0, which the protocol never sends, ms. Who floods with them is
+   * held back by TCP, where the receive maximum holds back only QoS 1. Default 0.
+   */
+  qos0PauseMs?: number;
   /** The broker drops what is larger, bytes. Default 1.25 MiB: the largest payload of the protocol and its head. */
   maximumPacketBytes?: number;
 }
@@ -227,7 +232,10 @@ export class MqttLink implements Link {
       },
     };
     this.#handlers!.message(delivery);
-    done(packet.qos === 1 ? HELD : undefined);
+    const { qos0PauseMs = 0 } = this.#options;
+    if (packet.qos === 1) done(HELD);
+    else if (qos0PauseMs > 0) setTimeout(done, qos0PauseMs);
+    else done();
   }
 
   #send(message: WireMessage, settled: (fault: Error | null, outcome: PublishOutcome) => void) {
