@@ -201,6 +201,7 @@ export class MqttLink implements Link {
     this.#failures = Math.min(this.#failures + 1, 30);
     client.options.reconnectPeriod = this.#reconnectDelayMs();
     this.#publishes.rejectWaiting();
+    if (this.#closing) return;
     if (this.#state === "up") this.#enter("down", this.#lastFault);
     else if (this.#lastFault !== this.#toldFault) this.#handlers?.fault?.(this.#lastFault);
     this.#toldFault = this.#lastFault;
@@ -322,6 +323,8 @@ export class MqttLink implements Link {
     });
     await Promise.race([client.endAsync(), forced]);
     clearTimeout(timer);
+    // mqtt.js leaves a connection that was still being made to itself, for good.
+    client.stream.destroy();
   }
 
   #down(): RuntimeError {

@@ -186,6 +186,21 @@ describeWithBroker("the MQTT link", () => {
     expect(inbox.faults).toEqual([expect.stringMatching(why)]);
   });
 
+  test("closing at any moment of connecting leaves no connection behind", async () => {
+    // A handshake of several round trips: the moments fall into every stage of it.
+    proxy.set({ delayMs: 20 });
+    for (let waitMs = 0; waitMs < 200; waitMs += 10) {
+      const made = link();
+      await made.subscribe(replies);
+      new Inbox(made);
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await made.close();
+    }
+    proxy.heal();
+    // The end of a connection takes the proxy's delay to arrive; one that is left stays for good.
+    while (proxy.open > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
   test("closing is quick while the broker is away, half-open, or was never there", async () => {
     const { link: cut, inbox } = await opened();
     proxy.refuse();
