@@ -29,6 +29,8 @@ export interface HostLinkListener {
   /** The board has answered: commands reach it from now on. */
   ready(name: string): void;
   line(text: string): void;
+  /** The board has carried out a command of this name. */
+  done(name: string): void;
   fault(fault: CommandFault): void;
   /** The board is silent or speaks otherwise: the port should be closed. Said once. */
   lost(detail: string): void;
@@ -222,10 +224,12 @@ export class HostLink {
     if (outstanding === null || outstanding.seq !== seq) return;
     this.#outstanding = null;
     if (outstanding.command === null) return;
-    if (result === "ok") this.#counters.done++;
-    else if (result === "expired")
-      this.#fault(outstanding.command, "expired", "it reached the board too late");
-    else this.#fault(outstanding.command, "refused", REFUSALS[result]);
+    const { command } = outstanding;
+    if (result === "ok") {
+      this.#counters.done++;
+      this.#options.listener.done(command.name);
+    } else if (result === "expired") this.#fault(command, "expired", "it reached the board too late");
+    else this.#fault(command, "refused", REFUSALS[result]);
   }
 
   #nextOpen(nowMs: number): Uint8Array | null {

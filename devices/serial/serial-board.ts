@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../src/core/clock.ts";
 import type { Action, ActionSink, Captured, Source } from "../../src/core/device.ts";
 import type { InputEvent } from "../../src/core/micro-turn.ts";
-import { HostLink, type HostLinkListener, type LinkCounters } from "./host-link.ts";
+import { type CommandFault, HostLink, type HostLinkListener, type LinkCounters } from "./host-link.ts";
 import type { OpenPort, Port } from "./port.ts";
 
 /** Events that wait to be taken; beyond it the oldest sensor line goes, and is counted. */
@@ -62,6 +62,8 @@ export class SerialBoard implements Source, ActionSink {
   #wake: () => void = () => {};
   #clock: Clock | null = null;
   #connection: Connection | null = null;
+  /** By command, what the model was last told of its failing. */
+  readonly #toldFaults = new Map<string, string>();
   /** What the model was last told; null before the first word. */
   #told: "ready" | "lost" | null = null;
 
@@ -106,11 +108,7 @@ export class SerialBoard implements Source, ActionSink {
     const numbers = Object.fromEntries(Object.entries(args).map(([key, value]) => [key, Number(value)]));
     if (!this.#connection || !this.#clock) {
       this.counters.refused++;
-      this.#push({
-        kind: "serial",
-        timeMs: this.#nowMs(),
-        line: commandFault(name, "refused", "the board is not connected"),
-      });
+      this.#sayFault({ name, reason: "refused", detail: "the board is not connected" });
       return;
     }
     const deadlineMs = this.#clock.nowMs() + this.#options.commandMs;
@@ -173,18 +171,29 @@ export class SerialBoard implements Source, ActionSink {
   }
 
   #link(clock: Clock, lost: (detail: string) => void): HostLink {
-    const say = (line: string) => this.#push({ kind: "serial", timeMs: clock.nowMs(), line });
     const listener: HostLinkListener = {
       ready: (board) => {
         this.counters.connects++;
         this.#tell("ready", board);
       },
-      line: say,
-      fault: ({ name, reason, detail }) => say(commandFault(name, reason, detail)),
+      line: (line) => this.#push({ kind: "serial", timeMs: clock.nowMs(), line }),
+      done: (name) => this.#toldFaults.delete(name),
+      fault: (fault) => this.#sayFault(fault),
       lost,
     };
     const nonce = randomInt(2 ** 32);
     return new HostLink({ heartbeatMs: this.#options.heartbeatMs, nonce, listener }, this.counters);
+  }
+
+  /**
+   * Tells the model what became of its command, as one more line; the same of the same command once, until one of its
+   * name is carried out: a model that repeats itself into a dead line would have more to read in every micro-turn.
+   */
+  #sayFault({ name, reason, detail }: CommandFault): void {
+    const line = `command ${name} ${reason}: ${detail}`;
+    if (this.#toldFaults.get(name) === line) return;
+    this.#toldFaults.set(name, line);
+    this.#push({ kind: "serial", timeMs: this.#nowMs(), line });
   }
 
   #tell(state: "ready" | "lost", detail: string): void {
@@ -246,9 +255,4 @@ class Connection {
       (cause: unknown) => this.#lose(cause instanceof Error ? cause.message : String(cause)),
     );
   }
-}
-
-/** How the model learns what became of its command: as one more line. */
-function commandFault(name: string, reason: string, detail: string): string {
-  return `command ${name} ${reason}: ${detail}`;
 }

@@ -25,6 +25,7 @@ class Bench {
   toHost: Wire = clean;
   readonly events: string[] = [];
   readonly faults: CommandFault[] = [];
+  readonly done: string[] = [];
   readonly applied: number[] = [];
   speed = 0;
   hostAlive = true;
@@ -70,6 +71,7 @@ class Bench {
         listener: {
           ready: (name) => this.events.push(`ready ${name}`),
           line: (text) => this.events.push(`line ${text}`),
+          done: (name) => this.done.push(name),
           fault: (fault) => this.faults.push(fault),
           lost: (detail) => this.events.push(`lost ${detail}`),
         },
@@ -115,6 +117,7 @@ describe("a command", () => {
     bench.drive(0.5);
     bench.run(20);
     expect(bench.applied).toEqual([0.5]);
+    expect(bench.done).toEqual(["drive"]);
     expect(bench.speed).toBe(0.5);
     expect(bench.counters).toMatchObject({ done: 1, retries: 0, lostFrames: 0, badFrames: 0 });
     expect(bench.host.idle).toBe(true);

@@ -55,6 +55,18 @@ describeWithSocat("a board on a port of the system", () => {
     expect(robot.robot.motion.speed).toBe(0);
   });
 
+  test("is reported to have failed once, and again after it has worked", async () => {
+    await robot.plug();
+    host = new Attached(path);
+    await until(() => host.states.includes("ready"));
+    const refusals = () => host.lines.filter((line) => line.startsWith("command drive refused")).length;
+    const { counters } = host.board;
+    await driveUntil(host, 2, () => counters.refused >= 5);
+    expect(refusals()).toBe(1);
+    await driveUntil(host, 0.5, () => counters.done > 0);
+    await driveUntil(host, 2, () => refusals() === 2);
+  });
+
   test("is awaited when it is not there yet, and a command meanwhile is refused", async () => {
     host = new Attached(path);
     await until(() => host.states.includes("lost"));
