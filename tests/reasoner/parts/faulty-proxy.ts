@@ -116,7 +116,11 @@ class Pair {
 
   destroy(): void {
     for (const pipe of this.#pipes) pipe.stop();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) {
+      // libuv does not reset a socket that is shutting down (uv_tcp_close_reset): long runs were left with open handles.
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
     this.ended();
   }
 
