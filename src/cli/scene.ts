@@ -15,8 +15,10 @@ const sceneSchema = z.object({
   typed: z.array(z.object({ timeS: seconds, text: z.string().min(1) })).default([]),
   truth: z
     .object({
-      /** Repetitions that are to be counted, at their completion, with the number to say. */
-      reps: z.array(z.object({ timeS: seconds, count: z.number().int().min(1) })).default([]),
+      /** Repetitions that are to be counted, at their completion, with the number to say; `optional` if the film ends with them. */
+      reps: z
+        .array(z.object({ timeS: seconds, count: z.number().int().min(1), optional: z.boolean().optional() }))
+        .default([]),
       /** Words that are due at a time. */
       due: z.array(z.object({ timeS: seconds, text: z.string() })).default([]),
       /** Questions: what the answer must contain, and by when it must have begun. */

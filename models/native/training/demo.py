@@ -15,16 +15,17 @@ from scipy.io import wavfile
 from sequences import Codec
 from train import TOKENIZER
 
-SECONDS, VIDEO_SECONDS, FPS, RATE_HZ = 58, 24, 20, 16000
+SECONDS, FPS, RATE_HZ = 58, 20, 16000
 TYPED = [
     (0.4, "count my squats", "count", None),
+    (2.0, "remind me to breathe every 7 seconds", "remind", ("breathe", 7)),
     (21.0, "how many?", "how many", None),
-    (24.0, "stop", "stop", None),
-    (28.0, "tell me how to do a squat", "explain", "squat"),
-    (42.0, "how long have i been going?", "how long", None),
-    (44.0, "remind me to stretch every 4 seconds", "remind", ("stretch", 4)),
+    (24.0, "stop everything", "stop", None),
+    (27.0, "tell me how to do a squat", "explain", "squat"),
+    (40.0, "how long have i been going?", "how long", None),
+    (43.0, "remind me to stretch every 4 seconds", "remind", ("stretch", 4)),
 ]
-INTERRUPTS_AT_S, INTERRUPTION = 36.0, "Okay, okay, I have got it, thank you very much."
+INTERRUPTS_AT_S, INTERRUPTION = 34.0, "Okay, okay, I have got it, thank you very much."
 
 
 def speech(text: str) -> np.ndarray:
@@ -41,7 +42,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=5)
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
-    scene = scenes.render_rgb(rng, VIDEO_SECONDS, "squat", reps=6, period_s=2.4, lead_s=3.5, fps=FPS)
+    scene = scenes.render_rgb(rng, SECONDS, "squat", reps=6, period_s=2.4, lead_s=3.5, fps=FPS)
     frames, rep_end_s = scene["frames"], [round(float(t), 2) for t in scene["rep_end_s"]]
     os.makedirs(args.folder, exist_ok=True)
     h, w = frames.shape[1:3]

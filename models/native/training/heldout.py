@@ -19,6 +19,7 @@ from train import TOKENIZER
 
 QUESTIONS = ("how many", "how long")
 ANSWER_WITHIN_S = 1.5
+LAST_S = 0.8  # a repetition that ends within this of the film's end may be counted or not
 
 
 def write_video(path: str, frames: np.ndarray) -> None:
@@ -77,7 +78,8 @@ def script_truth(codec: Codec, script, rep_end_s: list[float], seconds: int) -> 
             if said is None:
                 if partner.counting:
                     partner.count += 1
-                    truth["reps"].append({"timeS": time_s, "count": partner.count})
+                    ends_film = time_s > seconds - LAST_S
+                    truth["reps"].append({"timeS": time_s, "count": partner.count, **({"optional": True} if ends_film else {})})
                 continue
             _, intent, detail = said
             answer = codec.tokenizer.decode(partner.hear(k, intent, detail))
@@ -122,7 +124,7 @@ if __name__ == "__main__":
             if args.still:
                 frames, ends = stood_still(scene, args.after, args.still, np.random.default_rng(i))
                 seconds += args.still
-            video, reps = f"{name}.mkv", [t for t in ends if t < seconds - 0.8]
+            video, reps = f"{name}.mkv", ends
             name += "-" + scene["family"].replace(" ", "-")
             write_video(os.path.join(args.folder, video), frames)
         script = script_for(rng, seconds, has_video)

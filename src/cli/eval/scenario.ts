@@ -6,7 +6,7 @@ import type { SpokenText } from "./sessions.ts";
 const DUE_WINDOW_S = 0.4;
 
 export interface ScenarioScore {
-  /** The last count spoken against the last one due; null for a scene without repetitions. */
+  /** The last count spoken against the last one due, or the nearest where the last are optional; null if none is due. */
   reps: { said: number; truth: number; exact: boolean; within1: boolean } | null;
   due: number;
   dueRight: number;
@@ -58,7 +58,7 @@ export function scoreScenario(truth: Scene["truth"], spoken: readonly SpokenText
   }
   const others = spoken.filter((phrase) => !answers.has(phrase));
   return {
-    reps: truth.reps.length > 0 ? scoreReps(truth.reps, others) : null,
+    reps: truth.reps.some(({ optional }) => !optional) ? scoreReps(truth.reps, others) : null,
     due: truth.due.length,
     dueRight: onTime.size,
     answers: truth.answers.length,
@@ -67,11 +67,14 @@ export function scoreScenario(truth: Scene["truth"], spoken: readonly SpokenText
 }
 
 function scoreReps(reps: Scene["truth"]["reps"], spoken: readonly SpokenText[]): ScenarioScore["reps"] {
-  const truth = reps.at(-1)!.count;
+  const required = reps.filter(({ optional }) => !optional);
+  const least = required.at(-1)!.count;
+  const most = reps.at(-1)!.count;
   const counts = spoken.flatMap(({ timeS, text }) => numbersIn(text).map((value) => ({ timeS, value })));
   const last = counts.at(-1);
   const said = last?.value ?? 0;
-  const online = last !== undefined && last.timeS >= (reps.at(-2)?.timeS ?? 0);
+  const truth = Math.min(most, Math.max(least, said));
+  const online = last !== undefined && last.timeS >= (required.at(-2)?.timeS ?? 0);
   return { said, truth, exact: said === truth, within1: online && Math.abs(said - truth) <= 1 };
 }
 

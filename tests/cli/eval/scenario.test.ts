@@ -26,8 +26,8 @@ describe("scoreScenario", () => {
     const truth = {
       ...nothing,
       reps: [
-        { timeS: 2, count: 1 },
-        { timeS: 4, count: 2 },
+        { timeS: 2, count: 1, optional: false },
+        { timeS: 4, count: 2, optional: false },
       ],
       answers: [{ askedS: 6, text: "2", byS: 8 }],
     };
@@ -45,9 +45,24 @@ describe("scoreScenario", () => {
   });
 
   test("a count may come in one phrase with timed speech", () => {
-    const truth = { ...nothing, reps: [{ timeS: 3.9, count: 1 }], due: [{ timeS: 4, text: "breathe" }] };
+    const truth = {
+      ...nothing,
+      reps: [{ timeS: 3.9, count: 1, optional: false }],
+      due: [{ timeS: 4, text: "breathe" }],
+    };
     const score = scoreScenario(truth, [{ timeS: 4.2, text: "1 breathe" }]);
     expect(score).toMatchObject({ dueRight: 1, reps: { said: 1, exact: true } });
+  });
+
+  test("what completes as the film ends may be counted or not", () => {
+    const reps = [2, 4, 6].map((timeS, i) => ({ timeS, count: i + 1, optional: i === 2 }));
+    const score = (said: number) =>
+      scoreScenario(
+        { ...nothing, reps },
+        Array.from({ length: said }, (_, i) => ({ timeS: 2.3 + 2 * i, text: ` ${i + 1}` })),
+      ).reps;
+    expect([1, 2, 3, 4].map((said) => score(said)!.exact)).toEqual([false, true, true, false]);
+    expect(scoreScenario({ ...nothing, reps: reps.slice(2) }, []).reps).toBeNull();
   });
 
   test("an answer that is late or wrong is not right", () => {
