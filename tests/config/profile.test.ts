@@ -47,7 +47,10 @@ describe("a profile", () => {
     ["text: [{seconds: 1}]", "text.0.text"],
     ["seed: 4294967296", "seed"],
     ["serial: {heartbeatMs: 20}", "serial.heartbeatMs"],
-    ["policy: {actuators: {drive: {speed: {min: 1, max: 0}}}}", "policy.actuators.drive.speed: min is greater"],
+    [
+      "policy: {actuators: {drive: {speed: {min: 1, max: 0}}}}",
+      "policy.actuators.drive.speed: min is greater",
+    ],
     ["policy: {actuators: {Drive: {}}}", "policy.actuators.Drive"],
     ["camera: [unclosed", "not YAML"],
     ["- a list", "expected"],
