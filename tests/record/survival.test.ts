@@ -71,8 +71,8 @@ test("a recording is on disk while it goes on, and a kill -9 takes only what cam
 
 test("a full disk stops the recording with a message, and the process goes on", async () => {
   const path = join(folder, "full.mcap");
-  // In blocks of 512 or of 1024 bytes, by shell: 100 kB at most, and 300 steps want more.
-  const { child, output } = start(path, 300, { limit: "ulimit -f 100;" });
+  // In blocks of 512 or of 1024 bytes, by shell: 200 or 400 kB of the 700 that 300 steps take, and of the 60 of one flush.
+  const { child, output } = start(path, 300, { limit: "ulimit -f 400;" });
   expect(await once(child, "exit")).toEqual([0, null]);
   expect(output()).toMatch(/stopped: recording: .*full\.mcap could not be written: EFBIG.*Free some space/);
   expect(output()).toMatch(/\n300\nclosed, stopped\n$/);

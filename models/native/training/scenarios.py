@@ -144,15 +144,16 @@ def video_sample(codec: Codec, rng: random.Random, scene: dict, levels: np.ndarr
     onsets, quiet, speaking = speech_rows(speech, turns)
     script = camera_script(rng, turns, family, quiet)
     if rng.random() < 0.35 and [intent for _, intent, _ in script.get(0, [])] == ["count"]:
-        # the camera comes in when the count already stands somewhere
+        # the camera comes in long after the instruction, and often when the count already stands somewhere
         writer.partner.counting = True
         texts = script.pop(0)
-        earlier = rng.choice([3, 20, 200, 600, 3000])
+        earlier = int(3 * 2000 ** rng.random())  # up to 20 minutes, every order of magnitude alike
         writer.first += earlier + 12
         writer.turn(-earlier - 10, texts)
-        writer.partner.count = rng.randrange(0, 198) if rng.random() < 0.5 else rng.randrange(0, 20)
-        for i in range(2 if writer.partner.count < 198 else 0):
-            writer.turn(-earlier - 5 + 2 * i, [], rep=True, seen=False)
+        if rng.random() < 0.6:
+            writer.partner.count = rng.randrange(0, 197) if rng.random() < 0.5 else rng.randrange(0, 20)
+            for i in range(2):
+                writer.turn(-earlier - 5 + 2 * i, [], rep=True, seen=False)
     for row in range(turns):
         writer.turn(row, script.get(row, []), rep=row in reps, speech=row in onsets)
     if rng.random() < 0.25:  # the camera has gone: nothing is counted any more
