@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import { type LogLevel, stderrLog } from "../core/log.ts";
@@ -13,6 +12,7 @@ import { WorkerMetrics } from "../reasoner/worker/metrics.ts";
 import { ReasonerWorker, type WorkerEvent } from "../reasoner/worker/worker.ts";
 import { workerLinkOptions } from "../reasoner/worker/worker-link.ts";
 import { type Invocation, type Io, numberOption, type OptionValues, stringOption } from "./command.ts";
+import { pemFile } from "./files.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -108,20 +108,8 @@ async function brokerOptions(values: OptionValues, environment: Environment): Pr
   };
 }
 
-async function pemFile(option: string, path: string | undefined): Promise<Buffer | undefined> {
-  if (path === undefined) return undefined;
-  let data: Buffer;
-  try {
-    data = await readFile(path);
-  } catch (cause) {
-    throw unusable(option, `${path} cannot be read`, cause);
-  }
-  if (!data.includes("-----BEGIN ")) throw unusable(option, `${path} is not PEM`);
-  return data;
-}
-
-function unusable(part: string, problem: string, cause?: unknown): RuntimeError {
-  return new RuntimeError("invalid-configuration", { part, problem, cause });
+function unusable(part: string, problem: string): RuntimeError {
+  return new RuntimeError("invalid-configuration", { part, problem });
 }
 
 function warnOfClearText(config: ReturnType<typeof endpointConfig>, { url, password }: BrokerOptions): void {

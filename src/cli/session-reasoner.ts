@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { encodeStill } from "../../devices/camera/still.ts";
@@ -15,6 +14,7 @@ import { encodeMessage } from "../reasoner/protocol/wire.ts";
 import { StatusLink } from "../reasoner/status/status-link.ts";
 import { Delegation } from "../runtime/delegation.ts";
 import type { SessionObserver } from "../runtime/events.ts";
+import { pemFile } from "./files.ts";
 import { SessionStatus } from "./session-status.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -168,18 +168,6 @@ async function openOutbox(
     maxAgeMs: outbox.maxAgeSeconds * 1000,
     fsync: outbox.fsync,
   });
-}
-
-async function pemFile(part: string, path: string | undefined): Promise<Buffer | undefined> {
-  if (path === undefined) return undefined;
-  let data: Buffer;
-  try {
-    data = await readFile(path);
-  } catch (cause) {
-    throw new RuntimeError("invalid-configuration", { part, problem: `${path} cannot be read`, cause });
-  }
-  if (data.includes("-----BEGIN ")) return data;
-  throw new RuntimeError("invalid-configuration", { part, problem: `${path} is not PEM` });
 }
 
 function unusable(key: string, problem: string, remedy: string): RuntimeError {
