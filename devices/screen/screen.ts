@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { RuntimeError } from "../../src/core/errors.ts";
+import { messageOf, RuntimeError } from "../../src/core/errors.ts";
 import { type Log, stderrLog } from "../../src/core/log.ts";
 import type { VideoFrame } from "../../src/core/micro-turn.ts";
 import { Access } from "./access.ts";
@@ -92,7 +92,7 @@ export class Screen {
     const { log = stderrLog } = options;
     const encoded = (jpeg: Buffer) => this.#newPicture(jpeg);
     const failed = (fault: unknown) =>
-      log.write("warning", "screen", `no more pictures: ${fault instanceof Error ? fault.message : fault}`);
+      log.write("warning", "screen", `no more pictures: ${messageOf(fault)}`);
     this.#pictures = options.picture
       ? new PictureEncoder({ intervalMs: PICTURE_INTERVAL_MS, encoded, failed })
       : null;

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../src/core/clock.ts";
 import type { Action, ActionSink, Captured, Source } from "../../src/core/device.ts";
+import { messageOf } from "../../src/core/errors.ts";
 import type { InputEvent } from "../../src/core/micro-turn.ts";
 import { type CommandFault, HostLink, type HostLinkListener, type LinkCounters } from "./host-link.ts";
 import type { OpenPort, Port } from "./port.ts";
@@ -150,7 +151,7 @@ export class SerialBoard implements Source, ActionSink {
         onLost: lose,
       });
     } catch (cause) {
-      return cause instanceof Error ? cause.message : String(cause);
+      return messageOf(cause);
     }
     const connection = new Connection(clock, link, port, lose);
     this.#connection = connection;
@@ -252,7 +253,7 @@ class Connection {
         this.#writing = false;
         this.pump();
       },
-      (cause: unknown) => this.#lose(cause instanceof Error ? cause.message : String(cause)),
+      (cause: unknown) => this.#lose(messageOf(cause)),
     );
   }
 }

@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import type { Clock } from "../../src/core/clock.ts";
 import type { Playback, Speaker, Speech } from "../../src/core/device.ts";
-import { RuntimeError } from "../../src/core/errors.ts";
+import { messageOf, RuntimeError } from "../../src/core/errors.ts";
 import { MAX_WAV_DATA_BYTES, toPcm16, WAV_HEAD_BYTES, wavHead } from "../media/wav.ts";
 import { ClockedSpeaker } from "./clocked-speaker.ts";
 
@@ -108,7 +108,7 @@ export class WavSpeaker implements Speaker {
   #fault(cause: unknown): RuntimeError {
     return new RuntimeError("output-failed", {
       part: "WAV speaker",
-      problem: `cannot write ${this.#path} (${cause instanceof Error ? cause.message : String(cause)})`,
+      problem: `cannot write ${this.#path} (${messageOf(cause)})`,
       remedy: "Check that its folder exists and may be written, and that the disk has room",
       cause,
     });

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { RuntimeError } from "../core/errors.ts";
+import { messageOf, RuntimeError } from "../core/errors.ts";
 
 /** Where a command writes. Tests give their own. */
 export interface Io {
@@ -99,7 +99,7 @@ function withValues(command: Command, argv: readonly string[]): string[] {
 
 /** parseArgs explains at length how to escape arguments; its first sentence says what is wrong. */
 function firstSentence(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = messageOf(cause);
   const sentence = text.split(/\. |\n/)[0]!.replace(/\.$/, "");
   return sentence.charAt(0).toLowerCase() + sentence.slice(1);
 }

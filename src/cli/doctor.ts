@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { freemem, totalmem } from "node:os";
 import { promisify } from "node:util";
-import { EXIT, RuntimeError } from "../core/errors.ts";
+import { EXIT, messageOf, RuntimeError } from "../core/errors.ts";
 import { lockName, readLock, SHIPPED_MODEL, verifyFolder } from "./checkpoints.ts";
 import type { Invocation } from "./command.ts";
 import { deviceChecks } from "./devices.ts";
@@ -68,7 +68,7 @@ async function gpuCheck(): Promise<Check> {
     return {
       name: "gpu",
       state: "warning",
-      detail: error instanceof Error ? error.message : String(error),
+      detail: messageOf(error),
       remedy:
         "Run sh deploy/setup.sh as root; for a real GPU install its Vulkan driver and join the group render",
     };
@@ -84,7 +84,7 @@ async function cpuCheck(): Promise<Check> {
       detail: `onnxruntime-node ${env.versions.node ?? env.versions.common}`,
     };
   } catch (error) {
-    const detail = `onnxruntime-node does not load: ${error instanceof Error ? error.message : String(error)}`;
+    const detail = `onnxruntime-node does not load: ${messageOf(error)}`;
     return { name: "cpu", state: "fault", detail, remedy: "Run npm ci again" };
   }
 }
@@ -116,7 +116,7 @@ async function checkpointCheck(): Promise<Check> {
     const detail = wrong.map(({ file, state }) => `${file}: ${state}`).join(", ");
     return { name, state: "fault", detail, remedy: "Restore it with git checkout models" };
   } catch (error) {
-    return { name, state: "fault", detail: error instanceof Error ? error.message : String(error) };
+    return { name, state: "fault", detail: messageOf(error) };
   }
 }
 
@@ -130,7 +130,7 @@ async function backendCheck(): Promise<Check> {
     await model.close();
     return { name: "backend", state: "ok", detail: `${backend} (${adapter}): ${reason}` };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     const remedy = error instanceof RuntimeError ? {} : { remedy: "Run npm ci again" };
     return { name: "backend", state: "fault", detail, ...remedy };
   }

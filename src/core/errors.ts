@@ -94,3 +94,8 @@ export function expectLength(part: string, name: string, actual: number, expecte
     });
   }
 }
+
+/** What a thrown value says for itself. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

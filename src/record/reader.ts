@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { McapStreamReader, type McapTypes } from "@mcap/core";
-import { RuntimeError } from "../core/errors.ts";
+import { messageOf, RuntimeError } from "../core/errors.ts";
 import type { MicroTurnInput, VideoFrame } from "../core/micro-turn.ts";
 import { CAMERA, LOG, MICRO_TURNS, MICROPHONE } from "./channels.ts";
 import {
@@ -161,7 +161,7 @@ async function entryOf(
         return null;
     }
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause);
+    const detail = messageOf(cause);
     throw notARecording(path, `holds a message that no session wrote (${detail})`, cause);
   }
 }
@@ -182,7 +182,7 @@ async function* recordsOf(path: string): Records {
     } catch (cause) {
       return {
         path,
-        problem: `damaged near ${whereAt()} (${cause instanceof Error ? cause.message : String(cause)})`,
+        problem: `damaged near ${whereAt()} (${messageOf(cause)})`,
       };
     }
     if (reader.bytesRemaining() > MAX_RECORD_BYTES) return { path, problem: `damaged at ${whereAt()}` };

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../core/clock.ts";
 import type { Speech } from "../core/device.ts";
-import { RuntimeError } from "../core/errors.ts";
+import { messageOf, RuntimeError } from "../core/errors.ts";
 import type { VideoFrame } from "../core/micro-turn.ts";
 import { CHANNELS } from "./channels.ts";
 import {
@@ -234,7 +234,7 @@ function metadataOf(head: RecordingHead): { name: string; metadata: Map<string, 
 }
 
 function writeFault(path: string, cause: unknown): RuntimeError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
+  const detail = messageOf(cause);
   const full = ["ENOSPC", "EDQUOT", "EFBIG"].includes((cause as NodeJS.ErrnoException).code ?? "");
   return new RuntimeError("output-failed", {
     part: "recording",

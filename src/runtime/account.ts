@@ -1,3 +1,4 @@
+import { messageOf } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
 import type { InputEvent } from "../core/micro-turn.ts";
 import type { SessionEvent, SessionObserver, StepRecord } from "./events.ts";
@@ -46,7 +47,7 @@ export class Account {
         tell(observer);
       } catch (fault) {
         this.#observers.delete(observer);
-        this.#log.write("error", "session observer", fault instanceof Error ? fault.message : String(fault));
+        this.#log.write("error", "session observer", messageOf(fault));
       }
     }
   }

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Action, ActionSink, Played, Speaker, Voice } from "../core/device.ts";
+import { messageOf } from "../core/errors.ts";
 import type { InputEvent, MicroTurnOutput } from "../core/micro-turn.ts";
 import type { Account } from "./account.ts";
 import { Phrases } from "./phrases.ts";
@@ -109,7 +110,7 @@ export class Outputs {
   }
 
   #voiceFailed(fault: unknown): void {
-    const detail = fault instanceof Error ? fault.message : String(fault);
+    const detail = messageOf(fault);
     const timeMs = this.#clock.nowMs();
     this.heard({ kind: "device", timeMs, device: this.#voiceName, state: "lost", detail });
   }

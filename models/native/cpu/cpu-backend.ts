@@ -2,7 +2,7 @@ import { cpus } from "node:os";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { dmelLevels } from "../../../kernels/dmel/dmel.reference.ts";
 import { chooseToken } from "../../../kernels/logits-sample/logits-sample.reference.ts";
-import { RuntimeError } from "../../../src/core/errors.ts";
+import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import type { BackendOptions, InputBlock, NativeBackend, Sampling } from "../backend.ts";
 import { type NativeConfig, SAID_SLOT, SLOTS_PER_TURN, videoLength } from "../config.ts";
 import { withWeights } from "../quantize.ts";
@@ -23,7 +23,7 @@ export async function createCpuBackend(options: BackendOptions): Promise<NativeB
     if (cause instanceof RuntimeError) throw cause;
     throw new RuntimeError("internal", {
       part: "cpu backend",
-      problem: `onnxruntime refused the graph: ${cause instanceof Error ? cause.message : String(cause)}`,
+      problem: `onnxruntime refused the graph: ${messageOf(cause)}`,
       cause,
     });
   }

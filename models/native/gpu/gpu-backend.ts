@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { RuntimeError } from "../../../src/core/errors.ts";
+import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import type { BackendOptions, InputBlock, NativeBackend } from "../backend.ts";
 import { fromWire, type Reply, type Request, type WorkerStart } from "./protocol.ts";
 
@@ -93,7 +93,7 @@ class GpuBackend implements NativeBackend {
 
   /** The worker is gone: by `close`, or by a fault that it could not answer. */
   #fail(cause: unknown): void {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     this.#end ??= new RuntimeError("gpu-device-lost", { part: "gpu backend", problem: reason, cause });
     const { code, part, message, stack } = this.#end;
     this.#settle({ kind: "failed", fault: { code, part, message, stack } });

@@ -1,5 +1,5 @@
 import { ROW_KIND, type Row, type Turn } from "../../../kernels/step.ts";
-import { RuntimeError } from "../../../src/core/errors.ts";
+import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import { stderrLog } from "../../../src/core/log.ts";
 import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
 import { Readback } from "../../../src/gpu/readback.ts";
@@ -179,7 +179,7 @@ export class GpuSession implements NativeBackend {
     } catch (cause) {
       throw new RuntimeError("gpu-device-lost", {
         part: "gpu backend",
-        problem: `${loss.message}; it could not be rebuilt: ${cause instanceof Error ? cause.message : String(cause)}`,
+        problem: `${loss.message}; it could not be rebuilt: ${messageOf(cause)}`,
         remedy: "Run with --backend cpu",
         cause,
       });

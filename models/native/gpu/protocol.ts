@@ -1,4 +1,4 @@
-import { type ErrorCode, RuntimeError } from "../../../src/core/errors.ts";
+import { type ErrorCode, messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import type { BackendOptions, InputBlock } from "../backend.ts";
 
 /** What the worker is started with, as its `workerData`. */
@@ -31,7 +31,7 @@ export function toWire(error: unknown): WireFault {
   if (error instanceof RuntimeError) {
     return { code: error.code, part: error.part, message: error.message, stack: error.stack };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const stack = error instanceof Error ? error.stack : undefined;
   return { code: "internal", part: "gpu worker", message: `gpu worker: ${message}`, stack };
 }

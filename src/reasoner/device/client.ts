@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../core/clock.ts";
 import type { Source } from "../../core/device.ts";
+import { messageOf } from "../../core/errors.ts";
 import { type Log, stderrLog } from "../../core/log.ts";
 import {
   REASONER_DEVICE,
@@ -325,8 +326,4 @@ export class ReasonerClient implements Reasoner {
 /** W3C Trace Context, level 1: version 00, random ids, sampled. */
 function newTraceparent(): string {
   return `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
-}
-
-function messageOf(fault: unknown): string {
-  return fault instanceof Error ? fault.message : String(fault);
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../../core/clock.ts";
-import { RuntimeError } from "../../core/errors.ts";
+import { messageOf, RuntimeError } from "../../core/errors.ts";
 import type { Log } from "../../core/log.ts";
 import { REASONER_DEVICE, type SessionSnapshot } from "../../core/reasoner.ts";
 import type { Outbox } from "../outbox/outbox.ts";
@@ -100,8 +100,4 @@ export class TaskStore {
   #warn(message: string): void {
     this.#options.log.write("warning", REASONER_DEVICE, message);
   }
-}
-
-function messageOf(fault: unknown): string {
-  return fault instanceof Error ? fault.message : String(fault);
 }

@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
-import { RuntimeError } from "../../core/errors.ts";
+import { messageOf, RuntimeError } from "../../core/errors.ts";
 import type { WireMessage } from "../protocol/wire.ts";
 import { linkFailure } from "./failure.ts";
 import type { Delivery, Link, LinkHandlers, LinkOptions, LinkState, PublishOutcome } from "./link.ts";
@@ -181,7 +181,7 @@ export class MqttLink implements Link {
       if (presence) await this.#publishes.publish(presence.online);
     } catch (fault) {
       if (connection !== this.#connection || this.#closing) return;
-      this.#lastFault = fault instanceof Error ? fault.message : String(fault);
+      this.#lastFault = messageOf(fault);
       client.stream.destroy();
       return;
     }
@@ -279,7 +279,7 @@ export class MqttLink implements Link {
       await this.#within(this.#client!.subscribeAsync(filters, { qos: 1 }));
     } catch (fault) {
       if (fault instanceof RuntimeError) throw fault;
-      const problem = fault instanceof Error ? fault.message : String(fault);
+      const problem = messageOf(fault);
       // A connection that closed meanwhile subscribes anew by itself.
       const code = this.#client!.connected ? "link-refused" : "link-down";
       throw linkFailure(code, this.name, problem, fault);

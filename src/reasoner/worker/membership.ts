@@ -1,3 +1,4 @@
+import { messageOf } from "../../core/errors.ts";
 import type { Link } from "../link/link.ts";
 
 /** Wait before a subscription that failed is tried again, ms. */
@@ -31,7 +32,7 @@ export class Membership {
         await (wanted ? this.#link.subscribe(this.#filter) : this.#link.unsubscribe(this.#filter));
         this.#member = wanted;
       } catch (fault) {
-        this.#onFault(fault instanceof Error ? fault.message : String(fault));
+        this.#onFault(messageOf(fault));
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
       }
     }

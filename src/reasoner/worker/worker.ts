@@ -1,3 +1,4 @@
+import { messageOf } from "../../core/errors.ts";
 import type { Endpoint } from "../endpoint/chat.ts";
 import { EndpointError } from "../endpoint/fault.ts";
 import type { Delivery, Link, LinkState } from "../link/link.ts";
@@ -279,7 +280,7 @@ export class ReasonerWorker {
   }
 
   #tellFault(fault: unknown): void {
-    this.#tell({ kind: "fault", detail: fault instanceof Error ? fault.message : String(fault) });
+    this.#tell({ kind: "fault", detail: messageOf(fault) });
   }
 
   #tell(event: WorkerEvent): void {
