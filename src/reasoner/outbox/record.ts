@@ -1,4 +1,4 @@
-import { crc32 } from "./crc32.ts";
+import { crc32 } from "@foxglove/crc";
 
 /**
  * A record in a segment, little-endian:

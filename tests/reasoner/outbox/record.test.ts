@@ -1,5 +1,6 @@
+import { crc32 } from "@foxglove/crc";
 import { describe, expect, test } from "vitest";
-import { crc32 } from "../../../src/reasoner/outbox/crc32.ts";
+
 import { encodeRecord, HEADER_BYTES, scanSegment } from "../../../src/reasoner/outbox/record.ts";
 
 /** The third is the check value of CRC-32/ISO-HDLC in the catalogue of parametrised CRCs; zlib gives the others. */
