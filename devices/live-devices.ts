@@ -4,9 +4,17 @@ import { gstCommand, modesOf, takenSize, v4l2Command } from "./camera/camera-com
 import { LiveCamera } from "./camera/live-camera.ts";
 import type { Orientation } from "./camera/orientation.ts";
 import type { WantedVideo } from "./camera/v4l2-modes.ts";
-import { Program } from "./media/child.ts";
+import { Program, type ProgramOptions } from "./media/child.ts";
 import { FFMPEG_REMEDY } from "./media/probe.ts";
-import { captureCommand, filledIn, playbackCommand, soundDeviceOf, toolRemedy } from "./media/sound-tools.ts";
+import {
+  captureCommand,
+  filledIn,
+  isChatter,
+  playbackCommand,
+  playedMsOf,
+  soundDeviceOf,
+  toolRemedy,
+} from "./media/sound-tools.ts";
 import { LiveMicrophone } from "./microphone/live-microphone.ts";
 import { LiveSpeaker } from "./speaker/live-speaker.ts";
 
@@ -14,9 +22,10 @@ import { LiveSpeaker } from "./speaker/live-speaker.ts";
 const CHUNK_MS = 10;
 /**
  * What a silent device is taken to need from the first sample until it sounds, ms: a period of its own and the way through
- * the tool. The tools do not say; echo cancellation, which must know better, measures.
+ * the tool. Where the tool reports, this is the least that is held beside the buffer.
  */
 const START_MS = 10;
+const REPORTED_START_MS = 5;
 
 export interface LiveCameraSettings extends WantedVideo, Orientation {
   /** In place of ffmpeg or GStreamer: writes rgb24 pictures of {width} x {height} to its stdout. */
@@ -100,12 +109,22 @@ export function liveSpeaker(spec: string, clock: Clock, settings: LiveSpeakerSet
   const words = settings.command
     ? filledIn(name, settings.command, { device: device.name, rate, channels, bufferMs })
     : playbackCommand(device, settings);
+  const reports = device.scheme === "pulse" && !settings.command;
   return new LiveSpeaker({
     ...settings,
     name,
     clock,
-    startMs: START_MS,
-    launch: (signal) => launched(name, words, toolRemedy(device), signal, true),
+    startMs: reports ? REPORTED_START_MS : START_MS,
+    reports,
+    launch: (signal, played) => {
+      const takesLine = (line: string) => {
+        const playedMs = playedMsOf(line);
+        if (playedMs) played(playedMs);
+        return playedMs !== null || isChatter(line);
+      };
+      const options = { fed: true, ...(reports ? { takesLine } : {}) };
+      return launched(name, words, toolRemedy(device), signal, options);
+    },
     remedy: "See microturn devices; without a sound server the user needs the group audio",
   });
 }
@@ -115,7 +134,7 @@ function launched(
   [command = "", ...args]: readonly string[],
   remedy: string,
   signal: AbortSignal,
-  fed = false,
+  options: Pick<ProgramOptions, "fed" | "takesLine"> = {},
 ): Program {
-  return new Program({ part, command, args, remedy, signal, fed });
+  return new Program({ ...options, part, command, args, remedy, signal });
 }

@@ -34,6 +34,10 @@ export interface ProgramOptions {
   input?: string;
   /** True leaves stdin open, to be written to while the program runs. */
   fed?: boolean;
+  /**
+   * Takes each line that the program writes to stderr, in English; those for which it returns true are no complaints.
+   */
+  takesLine?: (line: string) => boolean;
 }
 
 /** A child process whose end and errors are known. */
@@ -52,17 +56,19 @@ export class Program implements RunningProgram {
   #lastStderr = "";
 
   constructor(options: ProgramOptions) {
-    const { part, command, args, remedy, signal, extraPipes = 0, input, fed = false } = options;
+    const { part, command, args, remedy, signal, extraPipes = 0, input, fed = false, takesLine } = options;
     const extra = new Array<"pipe">(extraPipes).fill("pipe");
     const stdin = input === undefined && !fed ? "ignore" : "pipe";
-    this.#child = spawn(command, args, { stdio: [stdin, "pipe", "pipe", ...extra] });
+    const env = takesLine ? { ...process.env, LC_ALL: "C" } : process.env;
+    this.#child = spawn(command, args, { env, stdio: [stdin, "pipe", "pipe", ...extra] });
     this.stdout = this.#child.stdout!;
     this.stdin = this.#child.stdin;
     this.pipes = this.#child.stdio.slice(3) as unknown as Readable[];
-    this.#child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+    const complain = (text: string) => {
       if (this.#stderr.length < MAX_STDERR_CHARS) this.#stderr += text;
       this.#lastStderr = (this.#lastStderr + text).slice(-MAX_LAST_CHARS);
-    });
+    };
+    this.#child.stderr!.setEncoding("utf8").on("data", takesLine ? untaken(takesLine, complain) : complain);
     const onAbort = () => this.kill();
     signal.addEventListener("abort", onAbort, { once: true });
     this.ended = new Promise<number | null>((resolve, reject) => {
@@ -93,4 +99,15 @@ export class Program implements RunningProgram {
   kill(): void {
     this.#child.kill("SIGKILL");
   }
+}
+
+/** Passes on the lines that `takes` does not take, each when it is whole. */
+function untaken(takes: (line: string) => boolean, pass: (text: string) => void): (text: string) => void {
+  let begun = "";
+  return (text) => {
+    // A line that is written over again and again ends with a return alone.
+    const lines = (begun + text).split(/[\r\n]/);
+    begun = lines.pop()!.slice(-MAX_LAST_CHARS);
+    for (const line of lines) if (line.trim() !== "" && !takes(line)) pass(`${line}\n`);
+  };
 }

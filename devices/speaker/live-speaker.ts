@@ -23,8 +23,10 @@ export interface LiveSpeakerOptions {
   bufferMs: number;
   /** Time from the first sample that a silent device is given until it sounds, ms. */
   startMs: number;
-  /** Starts the program, fed by stdin; killed by the signal. */
-  launch: (signal: AbortSignal) => RunningProgram;
+  /** True if the program says now and then how much it has played. */
+  reports: boolean;
+  /** Starts the program, fed by stdin; killed by the signal. `played` takes its reports: ms of all that it was given. */
+  launch: (signal: AbortSignal, played: (deviceMs: number) => void) => RunningProgram;
   remedy: string;
   random?: () => number;
 }
@@ -34,7 +36,8 @@ export interface LiveSpeakerOptions {
  * of what sounds, so that a flush is heard after the buffer and a fade of 10 ms. A program that ends is started again; what
  * it had not sounded is told as not heard, and so is what comes while there is none.
  *
- * When a sample sounds is reckoned from when it was written and the buffers that were asked for; the program does not say.
+ * When a sample sounds is measured where the program reports what it has played; else it is reckoned from when it was
+ * written and the buffers that were asked for.
  */
 export class LiveSpeaker implements Speaker {
   readonly name: string;
@@ -82,7 +85,7 @@ export class LiveSpeaker implements Speaker {
   }
 
   async #prepare(signal: AbortSignal): Promise<void> {
-    const program = this.#options.launch(signal);
+    const program = this.#launch(signal);
     let timer: NodeJS.Timeout | undefined;
     // Machine time: session time has not begun yet.
     const settled = new Promise<void>((resolve) => {
@@ -99,13 +102,13 @@ export class LiveSpeaker implements Speaker {
   }
 
   async *#run(signal: AbortSignal): AsyncGenerator<Captured> {
-    const { clock, launch, random } = this.#options;
+    const { clock, random } = this.#options;
     const backOff = new BackOff(random);
     let program = this.#prepared;
     let lostAtMs = program ? null : clock.nowMs();
     while (!signal.aborted) {
       const sinceMs = clock.nowMs();
-      program ??= launch(signal);
+      program ??= this.#launch(signal);
       if (lostAtMs === null || (await this.#settles(program, signal))) {
         this.#queue = this.#queueTo(program);
         if (lostAtMs !== null) {
@@ -127,6 +130,11 @@ export class LiveSpeaker implements Speaker {
       const waitMs = backOff.afterMs(clock.nowMs() - sinceMs);
       await clock.sleepUntil(clock.nowMs() + waitMs, signal).catch(() => {});
     }
+  }
+
+  /** Before the program is fed there is no queue, and afterwards it is gone: reports of that time are nobody's. */
+  #launch(signal: AbortSignal): RunningProgram {
+    return this.#options.launch(signal, (deviceMs) => this.#queue?.report(deviceMs));
   }
 
   /** True when the program still runs after a while. */

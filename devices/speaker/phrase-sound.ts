@@ -1,15 +1,16 @@
 import type { Speech } from "../../src/core/device.ts";
-import { Resampler } from "../../src/signal/resampler.ts";
+import { DriftResampler } from "../../src/signal/drift-resampler.ts";
 
-/** Sound that is converted at a time, samples of the voice: a long phrase must not hold up the session. */
-const PIECE = 1024;
+/** Sound that is converted at a time, ms: a long phrase must not hold up the session, and its speed may change. */
+const PIECE_MS = 40;
 
-/** One phrase at the speaker's rate, converted as it is taken. */
+/** One phrase at the speaker's rate, converted as it is taken, at a speed that follows the speaker's clock. */
 export class PhraseSound {
-  /** Samples at the speaker's rate, in all. */
-  readonly length: number;
   readonly #samples: Float32Array;
-  readonly #resampler: Resampler | null;
+  readonly #fromHz: number;
+  readonly #toHz: number;
+  readonly #resampler: DriftResampler;
+  readonly #piece: number;
   #used = 0;
   #flushed = false;
   #ready = new Float32Array(0);
@@ -17,24 +18,40 @@ export class PhraseSound {
   /** @param speech kept until it has been taken. */
   constructor({ samples, sampleRateHz }: Speech, toHz: number) {
     this.#samples = samples;
-    this.#resampler = sampleRateHz === toHz ? null : new Resampler(sampleRateHz, toHz);
-    this.length = Math.ceil((samples.length * toHz) / sampleRateHz);
+    this.#fromHz = sampleRateHz;
+    this.#toHz = toHz;
+    this.#resampler = new DriftResampler(sampleRateHz, toHz);
+    this.#piece = Math.ceil((PIECE_MS / 1000) * sampleRateHz);
   }
 
-  /** The next `count` samples, fewer at the end. */
-  take(count: number): Float32Array {
-    while (this.#ready.length < count && !this.#flushed) this.#append(this.#next());
+  /** True when all has been taken. */
+  get isOver(): boolean {
+    return this.#flushed && this.#ready.length === 0;
+  }
+
+  /** How much of the speech has been taken, ms of its own. */
+  get takenMs(): number {
+    const waiting = (this.#ready.length + (this.#flushed ? 0 : this.#resampler.owed)) / this.#toHz;
+    return (this.#used / this.#fromHz - waiting) * 1000;
+  }
+
+  /**
+   * The next `count` samples, fewer at the end.
+   * @param speed samples for each that the nominal rate would give; it counts for sound that is not converted yet.
+   */
+  take(count: number, speed: number): Float32Array {
+    while (this.#ready.length < count && !this.#flushed) this.#append(this.#next(speed));
     const taken = this.#ready.slice(0, count);
     this.#ready = this.#ready.slice(count);
     return taken;
   }
 
-  #next(): Float32Array {
-    const piece = this.#samples.subarray(this.#used, this.#used + PIECE);
+  #next(speed: number): Float32Array {
+    const piece = this.#samples.subarray(this.#used, this.#used + this.#piece);
     this.#used += piece.length;
-    if (piece.length > 0) return this.#resampler?.push(piece) ?? piece;
+    if (piece.length > 0) return this.#resampler.push(piece, speed);
     this.#flushed = true;
-    return this.#resampler?.flush() ?? piece;
+    return this.#resampler.flush();
   }
 
   #append(samples: Float32Array): void {

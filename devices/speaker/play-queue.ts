@@ -1,16 +1,23 @@
 import type { Clock } from "../../src/core/clock.ts";
 import type { Playback, Played, Speech } from "../../src/core/device.ts";
 import { PhraseSound } from "./phrase-sound.ts";
+import { PlaybackClock } from "./playback-clock.ts";
 
 /** Sound that a flush lets die away, ms: a hard cut would click. */
 const FADE_MS = 10;
 /** Between two looks at how much sound is under way, ms. */
 const TICK_MS = 5;
 /**
- * After so much sound without a pause the device is let run dry at the end of a phrase, ms: what its clock drifted from
- * the session's by then, 6 ms at 200 ppm, is made up for.
+ * A device that does not report is let run dry at the end of a phrase after so much sound without a pause, ms: what its
+ * clock drifted from the session's by then, 6 ms at 200 ppm, is made up for.
  */
 const DRY_EVERY_MS = 30_000;
+/** Time in which a phrase that is off its place is brought back to it, ms... */
+const CATCH_UP_MS = 4000;
+/** ...by no more than this share of its speed, which nobody hears... */
+const MAX_CATCH_UP = 0.001;
+/** ...unless it is off by more, ms: sound that was held up comes later, not faster. */
+const OUT_OF_PLACE_MS = 20;
 
 export interface PlayQueueOptions {
   clock: Clock;
@@ -19,6 +26,8 @@ export interface PlayQueueOptions {
   bufferMs: number;
   /** Time from the first sample that a silent device is given until it sounds, ms. */
   startMs: number;
+  /** True if the device says now and then, by `report`, how much it has played. */
+  reports: boolean;
   /** Takes mono samples in [-1, 1]. */
   write: (samples: Float32Array) => void;
 }
@@ -26,39 +35,54 @@ export interface PlayQueueOptions {
 interface Phrase {
   text: string;
   sound: PhraseSound;
-  /** Samples left to write; a flush leaves those of the fade. */
-  left: number;
-  /** Null until its first sample is written. */
-  startMs: number | null;
+  /** Number of its first sample among all that was written; null until that is. */
+  first: number | null;
+  /** Session time at which it sounds, ms, known with `first` and fixed when `isTold`. */
+  startMs: number;
+  isTold: boolean;
   /** A flush has cut it: the samples left die away. */
-  cut: boolean;
+  isCut: boolean;
+  /** Number of the sample after its last, when that is written. */
+  end: number | null;
   started: (startMs: number | null) => void;
   finished: (played: Played) => void;
 }
 
+const UNWRITTEN = { first: null, startMs: 0, isTold: false, isCut: false, end: null };
+
 /**
  * Gives phrases to a device just in time: never more than the buffer ahead of what sounds, so that a flush is soon heard
- * and it is known at any moment which samples have sounded. A device that has nothing to say is given nothing; it runs
- * dry and begins afresh, so that no difference of clocks adds up. One that ran dry in the middle of a phrase has
- * underrun: the rest of the phrase comes later, and that is counted.
+ * and it is known at any moment which samples have sounded.
+ *
+ * A device that reports is measured: it is given silence between phrases, and phrases are resampled to its clock, so that
+ * each stays in its place in session time however long it is. One that does not is given nothing when there is nothing to
+ * say; it runs dry and begins afresh, so that no difference of clocks adds up.
+ *
+ * One that ran dry in the middle of a phrase has underrun: the rest of the phrase comes later, and that is counted.
  */
 export class PlayQueue {
   underruns = 0;
   readonly #options: PlayQueueOptions;
+  readonly #timing: PlaybackClock;
   readonly #queue: Phrase[] = [];
-  /** Written but not yet heard to the end. */
-  readonly #sounding = new Set<Phrase & { endMs: number }>();
-  /** Session time at which all that was written will have sounded, ms. */
-  #dryMs = Number.NEGATIVE_INFINITY;
+  /** Written but not yet heard to the end, in order. */
+  #sounding: Phrase[] = [];
+  /** Samples given to the device. */
+  #written = 0;
   #wetSinceMs = 0;
   /** Silence still to be written after the last phrase, samples: a device plays only what fills its buffer. */
   #padding = 0;
   readonly #ending = new AbortController();
   #worker: Promise<void> | null = null;
   #wake: () => void = () => {};
+  readonly #unfinished = new Set<Promise<Played>>();
 
   constructor(options: PlayQueueOptions) {
     this.#options = options;
+    this.#timing = new PlaybackClock(options.sampleRateHz);
+    if (!options.reports) return;
+    this.#padding = Number.POSITIVE_INFINITY;
+    this.#start();
   }
 
   /** Queues one phrase. `speech` is kept until it has been written. */
@@ -74,42 +98,48 @@ export class PlayQueue {
         finished = resolve;
       }),
     };
-    this.#queue.push({ text, sound, left: sound.length, startMs: null, cut: false, started, finished });
+    this.#unfinished.add(playback.finished);
+    void playback.finished.then(() => this.#unfinished.delete(playback.finished));
+    this.#queue.push({ ...UNWRITTEN, text, sound, started, finished });
     this.#wake();
-    this.#worker ??= this.#work().finally(() => {
-      this.#worker = null;
-    });
+    this.#start();
     return playback;
   }
 
   /** Drops what has not been written; what sounds dies away within the fade. */
   flush(): void {
-    const current = this.#queue[0];
-    const kept = current && current.startMs !== null ? current : null;
+    const kept = this.#midPhrase;
     for (const phrase of this.#queue.splice(0)) if (phrase !== kept) this.#unheard(phrase);
     if (!kept) return;
-    kept.cut = true;
-    kept.left = Math.min(kept.left, this.#samples(FADE_MS));
+    kept.isCut = true;
     this.#queue.push(kept);
     // At once, whatever is under way: it is the last.
-    this.#write(kept, kept.left);
+    this.#write(kept, this.#samples(FADE_MS));
     this.#wake();
+  }
+
+  /** The device says that it has played `deviceMs` of all that it was given. */
+  report(deviceMs: number): void {
+    const lateMs = this.#timing.report(deviceMs, this.#options.clock.nowMs());
+    // It had run dry where it was not thought to.
+    if (lateMs > 0 && this.#midPhrase) this.underruns++;
   }
 
   /** The device is gone for good: what had not sounded by now will not. No call follows. */
   lose(): void {
     this.#ending.abort();
-    for (const phrase of this.#queue.splice(0)) {
-      if (phrase.startMs === null) this.#unheard(phrase);
-      else this.#cutOff({ ...phrase, endMs: this.#dryMs });
-    }
-    for (const phrase of this.#sounding) this.#cutOff(phrase);
-    this.#sounding.clear();
+    for (const phrase of [...this.#sounding.splice(0), ...this.#queue.splice(0)]) this.#cutOff(phrase);
   }
 
   /** Resolves when all has sounded. */
   async drained(): Promise<void> {
-    while (this.#worker) await this.#worker;
+    while (this.#unfinished.size > 0) await Promise.all(this.#unfinished);
+  }
+
+  #start(): void {
+    this.#worker ??= this.#work().finally(() => {
+      this.#worker = null;
+    });
   }
 
   /** Writes until nothing is left and what was written has sounded, or the device is gone. */
@@ -117,7 +147,7 @@ export class PlayQueue {
     const { signal } = this.#ending;
     const { clock } = this.#options;
     try {
-      while (!signal.aborted && (this.#queue.length > 0 || this.#padding > 0 || this.#sounding.size > 0)) {
+      while (!signal.aborted && (this.#queue.length > 0 || this.#padding > 0 || this.#sounding.length > 0)) {
         this.#fill();
         this.#settle();
         await this.#sleep(clock.nowMs() + TICK_MS, signal);
@@ -142,75 +172,113 @@ export class PlayQueue {
 
   #fill(): void {
     for (;;) {
+      const nowMs = this.#options.clock.nowMs();
+      const { bufferMs, startMs } = this.#options;
+      const isDry = this.#isDry;
+      if (isDry) this.#noteDry();
       const phrase = this.#queue[0];
-      const room = this.#room(phrase !== undefined && phrase.startMs !== null);
+      const room = this.#samples(isDry ? bufferMs : bufferMs + startMs - (this.#dryMs - nowMs));
       if (room <= 0) return;
-      if (phrase && !this.#resting(phrase)) this.#write(phrase, room);
+      if (phrase && !this.#isResting(phrase)) this.#write(phrase, room);
       else if (this.#padding > 0) this.#pad(room);
       else return;
     }
   }
 
   /** True while a device that has played for long is to run dry before the next phrase begins. */
-  #resting(phrase: Phrase): boolean {
-    const wetMs = this.#options.clock.nowMs() - this.#wetSinceMs;
-    return phrase.startMs === null && this.#isWet && wetMs > DRY_EVERY_MS;
+  #isResting(phrase: Phrase): boolean {
+    if (this.#options.reports || phrase.first !== null || this.#isDry) return false;
+    return this.#options.clock.nowMs() - this.#wetSinceMs > DRY_EVERY_MS;
   }
 
-  get #isWet(): boolean {
-    return this.#dryMs > this.#options.clock.nowMs();
+  /** Session time at which all that was written will have sounded, ms. */
+  get #dryMs(): number {
+    return this.#timing.soundsMs(this.#written);
   }
 
-  /** Samples that may be written now. Notes if the device has run dry. */
-  #room(inMidPhrase: boolean): number {
-    const nowMs = this.#options.clock.nowMs();
-    const { bufferMs, startMs } = this.#options;
-    if (this.#isWet) return this.#samples(bufferMs + startMs - (this.#dryMs - nowMs));
-    if (inMidPhrase) this.underruns++;
+  get #isDry(): boolean {
+    return this.#dryMs <= this.#options.clock.nowMs();
+  }
+
+  #noteDry(): void {
+    // While it is known when they sounded.
+    this.#settle();
+    if (this.#midPhrase) this.underruns++;
     // What remained of the silence has been played by not being written.
-    this.#padding = 0;
-    this.#wetSinceMs = nowMs;
-    return this.#samples(bufferMs);
+    if (!this.#options.reports) this.#padding = 0;
+    this.#wetSinceMs = this.#options.clock.nowMs();
+  }
+
+  get #midPhrase(): Phrase | null {
+    const current = this.#queue[0];
+    return current && current.first !== null ? current : null;
   }
 
   #write(phrase: Phrase, room: number): void {
-    const nowMs = this.#options.clock.nowMs();
-    if (!this.#isWet) this.#dryMs = nowMs + this.#options.startMs;
-    const samples = phrase.sound.take(Math.min(room, phrase.left));
-    phrase.startMs ??= this.#dryMs;
-    if (phrase.cut) fadeOut(samples);
+    this.#beginIfDry();
+    if (phrase.first === null) {
+      phrase.first = this.#written;
+      phrase.startMs = this.#dryMs;
+    }
+    const samples = phrase.sound.take(room, this.#speedOf(phrase));
+    if (phrase.isCut) fadeOut(samples);
     this.#put(samples);
-    phrase.left -= samples.length;
-    this.#padding = this.#samples(this.#options.bufferMs);
-    if (phrase.left > 0 && samples.length > 0) return;
+    if (!this.#options.reports) this.#padding = this.#samples(this.#options.bufferMs);
+    if (samples.length > 0 && !phrase.sound.isOver && !phrase.isCut) return;
     this.#queue.shift();
-    this.#sounding.add({ ...phrase, endMs: this.#dryMs });
+    phrase.end = this.#written;
+    this.#sounding.push(phrase);
+  }
+
+  /** Samples for each that the nominal rate would give, so that the phrase keeps its place in session time. */
+  #speedOf({ startMs, sound }: Phrase): number {
+    if (!this.#options.reports) return 1;
+    const lateMs = this.#dryMs - (startMs + sound.takenMs);
+    const wanted = Math.abs(lateMs) > OUT_OF_PLACE_MS ? 0 : lateMs / CATCH_UP_MS;
+    const catchUp = Math.max(-MAX_CATCH_UP, Math.min(MAX_CATCH_UP, wanted));
+    return (1 - catchUp) / (1 + this.#timing.drift);
   }
 
   #pad(room: number): void {
+    this.#beginIfDry();
     const samples = new Float32Array(Math.min(room, this.#padding));
     this.#padding -= samples.length;
     this.#put(samples);
   }
 
+  #beginIfDry(): void {
+    if (this.#isDry) this.#timing.begin(this.#written, this.#options.clock.nowMs() + this.#options.startMs);
+  }
+
   #put(samples: Float32Array): void {
     this.#options.write(samples);
-    this.#dryMs += (samples.length / this.#options.sampleRateHz) * 1000;
+    this.#written += samples.length;
   }
 
   /** Reports what has begun to sound and what has sounded to its end. */
   #settle(): void {
     const nowMs = this.#options.clock.nowMs();
-    const current = this.#queue[0];
-    if (current && current.startMs !== null && current.startMs <= nowMs) current.started(current.startMs);
-    for (const phrase of this.#sounding) {
-      const { text, cut, endMs } = phrase;
-      const startMs = phrase.startMs!;
-      if (startMs <= nowMs) phrase.started(startMs);
-      if (endMs > nowMs) continue;
-      phrase.finished({ text, startMs, endMs, whole: !cut });
-      this.#sounding.delete(phrase);
+    for (const phrase of this.#sounding) this.#tellStart(phrase);
+    if (this.#midPhrase) this.#tellStart(this.#midPhrase);
+    while (this.#sounding[0] && this.#endMs(this.#sounding[0]) <= nowMs) {
+      const phrase = this.#sounding.shift()!;
+      const { text, startMs, isCut } = phrase;
+      phrase.finished({ text, startMs, endMs: this.#endMs(phrase), whole: !isCut });
     }
+  }
+
+  #tellStart(phrase: Phrase): void {
+    if (phrase.isTold || phrase.first === null) return;
+    const startMs = this.#timing.soundsMs(phrase.first);
+    if (startMs > this.#options.clock.nowMs()) return;
+    phrase.startMs = startMs;
+    phrase.isTold = true;
+    phrase.started(startMs);
+  }
+
+  /** Session time at which what was written of a phrase will have sounded, ms. */
+  #endMs({ startMs, end }: Phrase): number {
+    return Math.max(startMs, this.#timing.soundsMs(end ?? this.#written));
   }
 
   #unheard({ text, started, finished }: Phrase): void {
@@ -219,16 +287,14 @@ export class PlayQueue {
     finished({ text, startMs: nowMs, endMs: nowMs, whole: false });
   }
 
-  #cutOff(phrase: Phrase & { endMs: number }): void {
-    const nowMs = this.#options.clock.nowMs();
-    const startMs = phrase.startMs!;
-    if (startMs >= nowMs) {
+  #cutOff(phrase: Phrase): void {
+    this.#tellStart(phrase);
+    if (!phrase.isTold) {
       this.#unheard(phrase);
       return;
     }
-    const endMs = Math.min(phrase.endMs, nowMs);
-    phrase.started(startMs);
-    phrase.finished({ text: phrase.text, startMs, endMs, whole: false });
+    const endMs = Math.min(this.#endMs(phrase), this.#options.clock.nowMs());
+    phrase.finished({ text: phrase.text, startMs: phrase.startMs, endMs, whole: false });
   }
 
   #samples(ms: number): number {

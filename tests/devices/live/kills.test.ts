@@ -88,6 +88,7 @@ test(`${KILLS} kills of microphone, camera and speaker in one session: it goes o
     channels: 1,
     bufferMs: 25,
     startMs: 10,
+    reports: false,
     remedy: "",
     random,
     launch: (signal) =>

@@ -3,6 +3,7 @@ import { LiveSpeaker } from "../../../devices/speaker/live-speaker.ts";
 import { VirtualClock } from "../../../src/core/clock.ts";
 import type { Captured } from "../../../src/core/device.ts";
 import { FakeProgram } from "./fake-program.ts";
+import { openReporting } from "./reporting-player.ts";
 
 const RATE_HZ = 8000;
 const BUFFER_MS = 25;
@@ -75,6 +76,7 @@ async function setUp(): Promise<Setting> {
     channels: 1,
     bufferMs: BUFFER_MS,
     startMs: START_MS,
+    reports: false,
     remedy: "",
     random: () => 1,
     launch: (signal) => {
@@ -194,5 +196,64 @@ describe("a live speaker", () => {
     expect((Math.max(...loud.map(([n]) => n)) / RATE_HZ) * 1000).toBeCloseTo(endMs, 0);
     expect(players[0]!.deepestMs).toBeLessThanOrEqual(BUFFER_MS + START_MS + 0.2);
     stop.abort();
+  });
+});
+
+describe("a live speaker whose device reports", () => {
+  async function reporting() {
+    const clock = new VirtualClock();
+    const stop = new AbortController();
+    const sounded: { value: number; ms: number }[] = [];
+    const { speaker, player } = await openReporting(
+      {
+        clock,
+        sampleRateHz: RATE_HZ,
+        driftPpm: 0,
+        bufferMs: BUFFER_MS,
+        startMs: START_MS,
+        lateMs: () => 1,
+        sounds: (value, ms) => sounded.push({ value, ms }),
+      },
+      stop.signal,
+    );
+    await clock.sleepUntil(1000);
+    return { clock, stop, speaker, player, sounded };
+  }
+
+  test("knows after a stall what is under way, holds no more than before, and is silent within 50 ms of a flush", async () => {
+    const { clock, stop, speaker, player, sounded } = await reporting();
+    const playback = speaker.play("long", speech(5000));
+    for (let stall = 0; stall < 3; stall++) {
+      await clock.sleepUntil(1500 + 700 * stall);
+      player.stall(90);
+    }
+    await clock.sleepUntil(4000);
+    expect(player.underWayMs).toBeLessThan(BUFFER_MS + START_MS + 3);
+    expect(player.underWayMs).toBeGreaterThan(BUFFER_MS - 8);
+    expect(speaker.underruns).toBe(3);
+    speaker.flush();
+    const { startMs, endMs, whole } = await playback.finished;
+    stop.abort();
+    expect(whole).toBe(false);
+    const loud = sounded.filter(({ value }) => value !== 0).map(({ ms }) => ms);
+    expect(loud.at(-1)! - 4000).toBeLessThan(50);
+    expect(Math.abs(endMs - loud.at(-1)!)).toBeLessThan(2);
+    expect(Math.abs(startMs - loud[0]!)).toBeLessThan(2);
+  });
+
+  test("tells where each phrase sounded, after pauses too", async () => {
+    const { clock, stop, speaker, sounded } = await reporting();
+    for (const atMs of [1200, 2000, 9000]) {
+      await clock.sleepUntil(atMs);
+      const { startMs, endMs, whole } = await speaker.play("phrase", speech(300)).finished;
+      const loud = sounded.filter(({ value, ms }) => value > 0.4 && ms > atMs).map(({ ms }) => ms);
+      expect(whole).toBe(true);
+      expect(Math.abs(startMs - loud[0]!)).toBeLessThan(1.5);
+      expect(Math.abs(endMs - loud.at(-1)!)).toBeLessThan(1.5);
+      expect(startMs - atMs).toBeLessThan(BUFFER_MS + START_MS + 6);
+    }
+    expect(speaker.underruns).toBe(0);
+    stop.abort();
+    await speaker.close();
   });
 });

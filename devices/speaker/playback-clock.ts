@@ -1,0 +1,68 @@
+import { ClockLine, type ClockPoint } from "../media/clock-line.ts";
+
+/** Reports of each stretch of this length are taken together, ms. */
+const WINDOW_MS = 250;
+/** Windows that the line is drawn through: two minutes. */
+const WINDOWS = 480;
+/** If the middle report of a window is off by more than this, ms, the device has stood still or has leapt. */
+const STEP_MS = 5;
+
+/**
+ * Tells when the samples given to a device sound. It is reckoned from the moment at which a silent device was given its
+ * first; a device that reports how much it has played is measured: a line through the middle one of the reports of each
+ * quarter of a second leads from its time to the session's. The middle one, since a report may be held up on its way, and
+ * one of a device that just ran dry may be ahead.
+ */
+export class PlaybackClock {
+  readonly #sampleRateHz: number;
+  readonly #line = new ClockLine(WINDOWS);
+  #window: ClockPoint[] = [];
+
+  constructor(sampleRateHz: number) {
+    this.#sampleRateHz = sampleRateHz;
+    this.#line.begin({ deviceMs: 0, sessionMs: Number.NEGATIVE_INFINITY });
+  }
+
+  /** How much longer the device takes for its samples than it says, as a share; 0 until it has been measured. */
+  get drift(): number {
+    return this.#line.drift;
+  }
+
+  /** Session time at which sample `n` sounds, ms; minus infinity before the first `begin`. */
+  soundsMs(n: number): number {
+    return this.#line.sessionMs((n / this.#sampleRateHz) * 1000);
+  }
+
+  /** The device is silent and sample `n`, the next that it is given, will sound at `sessionMs`. */
+  begin(n: number, sessionMs: number): void {
+    this.#window = [];
+    this.#line.begin({ deviceMs: (n / this.#sampleRateHz) * 1000, sessionMs });
+  }
+
+  /**
+   * The device says at session time `sessionMs` that it has played `deviceMs` of what it was given.
+   * @returns how much later than was measured before everything sounds from now on, ms; 0 unless it is a step.
+   */
+  report(deviceMs: number, sessionMs: number): number {
+    const first = this.#window[0];
+    let stepMs = 0;
+    if (first && sessionMs - first.sessionMs >= WINDOW_MS) stepMs = this.#close();
+    this.#window.push({ deviceMs, sessionMs });
+    return stepMs;
+  }
+
+  #close(): number {
+    const late = this.#window.map((point) => ({
+      ...point,
+      lateMs: point.sessionMs - this.#line.sessionMs(point.deviceMs),
+    }));
+    this.#window = [];
+    late.sort((a, b) => a.lateMs - b.lateMs);
+    const { lateMs, ...point } = late[Math.floor((late.length - 1) / 2)]!;
+    const wasMeasured = this.#line.isSettled;
+    const isStep = Math.abs(lateMs) > STEP_MS;
+    if (isStep) this.#line.begin(point);
+    this.#line.add(point);
+    return isStep && wasMeasured ? lateMs : 0;
+  }
+}
