@@ -9,11 +9,9 @@ import { parseInvocation } from "../../src/cli/command.ts";
 import { findCommand } from "../../src/cli/commands.ts";
 import { deviceChecks, devices } from "../../src/cli/devices.ts";
 import { main } from "../../src/cli/program.ts";
-import { run } from "../../src/cli/run.ts";
 import { Attached, driveUntil, until } from "../devices/serial/attached.ts";
 import { describeWithSocat } from "../devices/serial/socat.ts";
 import { CapturedIo } from "./io.ts";
-import { scriptedParts } from "./scripted-model.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const listers: DeviceLister[] = [
@@ -65,17 +63,6 @@ describe("devices", () => {
       { name: "camera", state: "ok", detail: "none found" },
       { name: "serial", state: "warning", detail: "/dev/ttyS0: busy: someone has it open", remedy: "kill 7" },
     ]);
-  });
-});
-
-describe("deploy/profiles/robot.yaml", () => {
-  const profile = join(root, "deploy/profiles/robot.yaml");
-
-  test("runs as it is, and hears the fake robot", async () => {
-    const io = new CapturedIo();
-    const { command, rest } = findCommand(["run", profile, "--clock", "virtual", "--json"]);
-    expect(await run(parseInvocation(command, rest, io), scriptedParts())).toBe(0);
-    expect(io.jsonLines()[0]).toMatchObject({ kind: "device", device: "serial fake", state: "ready" });
   });
 });
 
