@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { loadProfile, parseProfile, profileJsonSchema } from "../config/profile.ts";
+import { loadProfile, parseProfile, profileJsonSchema, redactedProfile } from "../config/profile.ts";
 import { EXIT } from "../core/errors.ts";
 import { type Invocation, requiredArgument } from "./command.ts";
 
@@ -15,7 +15,9 @@ export async function configCheck(invocation: Invocation): Promise<number> {
 /** `microturn config print [PROFILE.yaml]` */
 export async function configPrint({ values, positionals, io }: Invocation): Promise<number> {
   const path = positionals[0];
-  const profile = path === undefined ? parseProfile({}, "defaults") : await loadProfile(path);
+  const profile = redactedProfile(
+    path === undefined ? parseProfile({}, "defaults") : await loadProfile(path),
+  );
   io.out(values.json === true ? `${JSON.stringify(profile)}\n` : stringify(profile));
   return EXIT.ok;
 }

@@ -1,4 +1,4 @@
-import type { Profile } from "../config/profile.ts";
+import { type Profile, redactedProfile } from "../config/profile.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Played, Speaker, Speech } from "../core/device.ts";
 import { stderrLog } from "../core/log.ts";
@@ -41,6 +41,8 @@ export interface SessionRecording extends SessionObserver {
   readonly path: string;
   /** False once it had to stop: a person must be able to see at any time whether they are recorded. */
   readonly isOn: boolean;
+  /** What waits for the disk, bytes. */
+  readonly waitingBytes: number;
   /** Has what `speaker` plays recorded. */
   listenTo(speaker: Speaker): Speaker;
   /** Finishes the file. Never throws. */
@@ -64,7 +66,11 @@ export async function startRecording(setup: RecordingSetup): Promise<SessionReco
     path,
     limitBytes,
     clock,
-    head: { profile, model: model.description, checkpoint: await setup.parts.checkpointDigests(profile) },
+    head: {
+      profile: redactedProfile(profile),
+      model: model.description,
+      checkpoint: await setup.parts.checkpointDigests(profile),
+    },
     sampleRateHz: audioSampleRateHz,
     ...(model.reduceFrame ? { reduceFrame: model.reduceFrame.bind(model) } : {}),
     onStop(fault) {
@@ -78,6 +84,9 @@ export async function startRecording(setup: RecordingSetup): Promise<SessionReco
     path,
     get isOn() {
       return isOn;
+    },
+    get waitingBytes() {
+      return recorder.waitingBytes;
     },
     step: (step: StepRecord) => recorder.step(step),
     event: (event: SessionEvent) => recorder.event(event),

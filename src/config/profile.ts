@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { RuntimeError } from "../core/errors.ts";
+import { withoutSecrets } from "../core/secrets.ts";
 import { devicesSchema } from "./devices.ts";
 import { policySchema } from "./policy.ts";
 import { reasonerSchema } from "./reasoner.ts";
@@ -111,6 +112,18 @@ export async function loadProfile(path: string): Promise<Profile> {
     throw new RuntimeError("invalid-configuration", { part: path, problem: `not YAML: ${detail}`, cause });
   }
   return parseProfile(data, path);
+}
+
+/** The profile as it may be shown and recorded: a copy in which passwords and tokens are masked. */
+export function redactedProfile(profile: Profile): Profile {
+  return redacted(profile) as Profile;
+}
+
+function redacted(value: unknown): unknown {
+  if (typeof value === "string") return withoutSecrets(value);
+  if (Array.isArray(value)) return value.map(redacted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, redacted(inner)]));
 }
 
 /** The schema as JSON Schema, for editors. */

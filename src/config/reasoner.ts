@@ -8,6 +8,7 @@ export const reasonerSchema = z
     link: z
       .string()
       .regex(/^(none|in-process|mqtts?:\/\/\S+)$/, "none, in-process, mqtt://HOST:PORT or mqtts://HOST:PORT")
+      .refine((link) => !link.includes("@"), "no user or password here: they stand in the environment")
       .default("none")
       .describe("mqtts://HOST:PORT, mqtt://HOST:PORT, in-process for a worker in this very process, or none"),
     device: z

@@ -19,7 +19,7 @@ const head = z.object({
   segment: z.int().min(0),
   /** Wall time of session time 0, ISO 8601. */
   startedAt: z.string(),
-  /** The session's configuration, every default filled in. */
+  /** The session's configuration, every default filled in, secrets masked. */
   profile: z.record(z.string(), z.unknown()),
   model: z.object({
     model: z.string(),

@@ -111,6 +111,11 @@ export class Recorder {
     }
   }
 
+  /** What waits to be written, bytes. */
+  get waitingBytes(): number {
+    return this.#queuedBytes;
+  }
+
   /** Takes in a step. What it borrows is copied. */
   step(step: RecordedStep): void {
     if (this.#fault !== null) return;
