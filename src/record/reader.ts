@@ -34,10 +34,13 @@ export class Recording {
   /** Where and why the recording ends early, known once its entries have been read; null if it is whole. */
   tear: Tear | null = null;
   readonly #segments: readonly Segment[];
+  /** What follows the segments but cannot be joined to them; null if nothing does. */
+  readonly #hole: Tear | null;
 
-  private constructor(head: RecordingHead, segments: readonly Segment[]) {
+  private constructor(head: RecordingHead, segments: readonly Segment[], hole: Tear | null) {
     this.head = head;
     this.#segments = segments;
+    this.#hole = hole;
   }
 
   /**
@@ -54,13 +57,16 @@ export class Recording {
     if (head.segment !== 0) throw beginningGone(path, first.path);
     const segments: Segment[] = [];
     for (const segment of all) {
-      // A hole ends the recording, as does a file of another recording of the same name.
-      if (segment.number !== segments.length) break;
+      if (segment.number !== segments.length) {
+        const missing = segmentPath(path, segments.length);
+        return new Recording(head, segments, unusable(missing, "is missing", all.length - segments.length));
+      }
       const { session } = segment === first ? head : await readHead(segment.path);
+      // A file of another recording of the same name is none of this one's.
       if (session !== head.session) break;
       segments.push(segment);
     }
-    return new Recording(head, segments);
+    return new Recording(head, segments, null);
   }
 
   /**
@@ -78,13 +84,18 @@ export class Recording {
         if (entry) yield entry;
       }
       const tear = next.value;
-      // Whatever follows a torn file cannot be joined to it.
-      const lost = this.#segments.length - 1 - place;
-      if (tear && lost > 0) tear.problem += `, and ${lost} later file(s) cannot be used`;
-      this.tear = tear;
-      if (tear) return;
+      if (tear) {
+        this.tear = unusable(tear.path, tear.problem, this.#segments.length - 1 - place);
+        return;
+      }
     }
+    this.tear = this.#hole;
   }
+}
+
+/** Whatever follows a torn or missing file cannot be joined to what is before it. */
+function unusable(path: string, problem: string, later: number): Tear {
+  return { path, problem: later > 0 ? `${problem}, and ${later} later file(s) cannot be used` : problem };
 }
 
 /** Sound and pictures that wait for the step which took them in. */
@@ -224,6 +235,6 @@ function beginningGone(path: string, first: string): RuntimeError {
       : `the beginning of ${path} was deleted to keep the disk in bounds; what is left begins with ${first}`,
     remedy: isLater
       ? `Give the file that it began with, as ${segmentPath("NAME.mcap", 0)}`
-      : "Without it the session cannot be reproduced: record with a larger --record-limit",
+      : "A model's words depend on all that it was given before: to replay a whole session record it with a larger --record-limit",
   });
 }

@@ -1,4 +1,4 @@
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
@@ -156,6 +156,25 @@ describe("replay refuses", () => {
     await mkdir(moved);
     await cp(checkpoint, moved, { recursive: true });
     expect((await call(["replay", random, "--model", moved], silentVoice)).status).toBe(0);
+  });
+
+  test("a recording whose beginning was deleted to keep the disk in bounds, and says why", async () => {
+    const bounded = join(folder, "bounded.mcap");
+    const long = ["--text", "0:talk", "--duration", "400", "--clock", "virtual"];
+    await call(["run", ...long, "--record", bounded, "--record-limit", "1"], scriptedParts());
+    expect(existsSync(bounded)).toBe(false);
+    const kept = readdirSync(folder).filter((name) => /^bounded\.\d+\.mcap$/.test(name));
+    expect(kept.length).toBeGreaterThan(1);
+    await expect(call(["replay", bounded], scriptedParts())).rejects.toMatchObject({
+      exitCode: 69,
+      message: expect.stringMatching(
+        /beginning of .*bounded\.mcap was deleted .*begins with .*bounded\.\d+\.mcap\. A model's words depend on all .*--record-limit/,
+      ),
+    });
+    await expect(call(["replay", join(folder, kept[0]!)], scriptedParts())).rejects.toMatchObject({
+      exitCode: 69,
+      message: expect.stringContaining("is a later file of a recording"),
+    });
   });
 
   test.each([

@@ -231,9 +231,14 @@ describe("rotation", () => {
     expect(back.events).toHaveLength(100);
     const later = path.replace(".mcap", ".1.mcap");
     await expect(Recording.open(later)).rejects.toThrow(/later file of a recording/);
-    // A hole ends it.
+    // A hole ends it, and is told.
     await rm(path.replace(".mcap", ".2.mcap"));
-    expect((await read(path)).steps.length).toBeLessThan(100);
+    const holed = await read(path);
+    expect(holed.steps.length).toBeLessThan(100);
+    expect(holed.tear).toEqual({
+      path: path.replace(".mcap", ".2.mcap"),
+      problem: `is missing, and ${files.length - 3} later file(s) cannot be used`,
+    });
   });
 
   test("keeps the disk in bounds, and says that the beginning is gone", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,7 +42,8 @@ afterAll(async () => {
 test(`${SESSIONS} random sessions with late steps and typed text give the same tokens again`, {
   timeout: 60_000 * (1 + SESSIONS),
 }, async () => {
-  const [distinct, typed, late] = [new Set<string>(), new Set<string>(), new Set<boolean>()];
+  const [given, said] = [new Set<string>(), new Set<string>()];
+  const [typed, late] = [new Set<string>(), new Set<boolean>()];
   for (let seed = 0; seed < SESSIONS; seed++) {
     const path = join(folder, `${seed}.mcap`);
     const model = models[seed % 2]!;
@@ -59,16 +61,21 @@ test(`${SESSIONS} random sessions with late steps and typed text give the same t
       live.tokens,
     );
     expect(entries.flatMap((entry) => (entry.kind === "event" ? [entry.event] : []))).toEqual(live.events);
+    const sounds = createHash("sha256");
     for (const entry of entries) {
       if (entry.kind === "event") continue;
+      for (const { audio } of entry.step.inputs) if (audio) sounds.update(audio);
       late.add(entry.step.inputs.length > 1);
       for (const { events } of entry.step.inputs)
         for (const event of events) typed.add(event.kind === "text" ? event.text : "");
     }
-    distinct.add(JSON.stringify(live.tokens));
+    given.add(sounds.digest("hex"));
+    said.add(JSON.stringify(live.tokens));
   }
-  // The sessions are not all alike, and hold what they are meant to hold.
-  expect(distinct.size).toBe(SESSIONS);
+  // The sessions are not all alike, and hold what they are meant to hold. A busy machine leaves one in real time so few
+  // steps that another may say the same.
+  expect(given.size).toBe(SESSIONS);
+  expect(said.size).toBeGreaterThan(SESSIONS / 2);
   expect(late).toEqual(new Set([true, false]));
   expect(typed.size).toBeGreaterThan(SESSIONS);
 });
