@@ -3,6 +3,7 @@ import { type Clock, RealClock } from "../core/clock.ts";
 import type { Source, Speaker } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Log } from "../core/log.ts";
+import type { EchoFigures } from "../observe/session-gauges.ts";
 import type { Parts } from "./parts.ts";
 
 const PART = "echo";
@@ -10,6 +11,8 @@ const PART = "echo";
 export interface Sound {
   microphone: Source | null;
   speaker: Speaker;
+  /** Present if a canceller stands between the two. */
+  echo?: EchoFigures;
 }
 
 export interface EchoSetup {
@@ -61,8 +64,10 @@ export async function withoutEcho(setup: EchoSetup, sound: Sound, signal: AbortS
       : `after ${delayMs.toFixed(0)} ms, ${returnLossDb.toFixed(0)} dB fainter than it was played; made ${enhancementDb.toFixed(0)} dB fainter`,
   );
   const reference = new ReferenceTrack(sampleRateHz);
+  const cancelled = new CancelledMicrophone(microphone, reference);
   return {
-    microphone: new CancelledMicrophone(microphone, reference),
+    microphone: cancelled,
     speaker: new TappedSpeaker(speaker, reference),
+    echo: { delayMs, returnLossDb, enhancementDb: () => cancelled.enhancementDb },
   };
 }

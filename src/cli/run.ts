@@ -120,6 +120,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
         observers: [teller, ...listeners, screen, health].filter((observer) => observer !== null),
         log: stderrLog,
         ...(typing ? { typing } : {}),
+        watch: (gauges) => health?.watch({ ...gauges, recordingBytes: () => recording?.waitingBytes ?? 0 }),
         wrapSpeaker: (speaker) => listeners.reduce((heard, listener) => listener.listenTo(heard), speaker),
       },
       io.signal,

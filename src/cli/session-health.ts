@@ -2,6 +2,7 @@ import type { Profile } from "../config/profile.ts";
 import type { Log } from "../core/log.ts";
 import { HealthServer } from "../observe/health-server.ts";
 import { ServiceWatchdog } from "../observe/service-watchdog.ts";
+import { type SessionGauges, watchSession } from "../observe/session-gauges.ts";
 import { SessionMetrics } from "../observe/session-metrics.ts";
 import type { SessionEvent, SessionObserver, StepRecord } from "../runtime/events.ts";
 
@@ -35,6 +36,11 @@ export class SessionHealth implements SessionObserver {
       log.write("info", "health", `http://127.0.0.1:${health.#server.port}/metrics, /healthz, /readyz`);
     }
     return health;
+  }
+
+  /** Has the session's gauges read whenever somebody asks for the metrics. */
+  watch(gauges: SessionGauges): void {
+    watchSession(this.#metrics.registry, gauges);
   }
 
   step(record: StepRecord): void {

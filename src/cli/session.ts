@@ -5,6 +5,7 @@ import type { Source, Speaker } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { type Log, stderrLog } from "../core/log.ts";
 import type { InteractionModel } from "../core/model.ts";
+import type { SessionGauges } from "../observe/session-gauges.ts";
 import type { SessionObserver, SessionSummary } from "../runtime/events.ts";
 import { Session } from "../runtime/session.ts";
 import { withoutEcho } from "./echo.ts";
@@ -28,6 +29,8 @@ export interface SessionSetup {
   observers?: readonly SessionObserver[];
   /** Looks at the speaker before it is used, or puts another in its place. */
   wrapSpeaker?: (speaker: Speaker) => Speaker;
+  /** Told, before the first micro-turn, where the session's figures can be read. */
+  watch?: (gauges: SessionGauges) => void;
   log?: Log;
 }
 
@@ -75,7 +78,7 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
     if (reasoner) sources.push(reasoner.source);
     const openSpeaker = parts.speaker(profile.speaker, clock, profile.devices);
     expectRealTime(clock, [camera, openMicrophone, openSpeaker.states]);
-    const { microphone, speaker } = await withoutEcho(
+    const { microphone, speaker, echo } = await withoutEcho(
       { profile, parts, sampleRateHz: rateHz ?? 0, log: setup.log ?? stderrLog },
       { microphone: openMicrophone, speaker: openSpeaker },
       signal,
@@ -98,6 +101,12 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
       settleMs,
       ...(durationMs === undefined ? {} : { durationMs }),
       ...(setup.log === undefined ? {} : { log: setup.log }),
+    });
+    setup.watch?.({
+      standing: () => session.standing,
+      underruns: () => openSpeaker.underruns ?? 0,
+      ...(echo ? { echo } : {}),
+      ...(board ? { serial: () => board.counters } : {}),
     });
     return await session.run(signal);
   } finally {

@@ -62,6 +62,8 @@ export interface Speaker {
   readonly name: string;
   /** Live speakers: the device events of this speaker, to be put among the session's sources. Its `prepare` opens it. */
   readonly states?: Source;
+  /** Live speakers: how often the device ran dry in the middle of a phrase. */
+  readonly underruns?: number;
   /** Queues one phrase. Phrases play in the order of the calls. `speech` is kept until it has sounded. */
   play(text: string, speech: Speech): Playback;
   /** Drops what has not sounded; silent within 50 ms. */

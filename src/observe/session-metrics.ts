@@ -4,21 +4,28 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 interface Step {
   stepMs: number;
   late: boolean;
-  inputs: readonly unknown[];
+  /** Oldest first. */
+  inputs: readonly { startMs: number }[];
+  output: { parts: readonly { kind: string }[] };
   savings: readonly string[];
 }
 
 /** What they need to know of a session's account; kinds that are not counted pass by. */
-type Happening =
-  | { kind: "device"; state: string }
-  | { kind: "end"; gaps: { count: number; totalMs: number }; dropped: Readonly<Record<string, number>> }
-  | { kind: string };
+type Happening = { tMs: number } & ({ kind: "device"; device: string; state: string } | { kind: string });
 
 /** Upper edges of the step time histogram as shares of T: fine where the budget (half of T) lies. */
 const EDGES = [0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 1];
 
+/** Upper edges of the reaction histogram, s: a micro-turn and little more is the least that can be. */
+const REACTION_EDGES = [0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3];
+/** Words after this long without any are taken for a reaction, ms; what follows them waits for its turn to sound. */
+const SILENCE_MS = 1000;
+
+/** Kinds of devices, as their names begin. */
+const DEVICES = ["camera", "microphone", "speaker", "serial", "reasoner"];
+
 /**
- * A session in Prometheus' terms: step times up to T, late steps, savings, devices lost, what was dropped. Observes a
+ * A session in Prometheus' terms: step times up to T, late steps, savings, reactions, devices lost. Observes a
  * session; labels come from fixed lists, so their number is bounded.
  */
 export class SessionMetrics {
@@ -33,17 +40,22 @@ export class SessionMetrics {
   readonly #spoken = this.#counter("phrases_spoken_total", "Phrases that began to sound");
   readonly #yields = this.#counter("yields_total", "Times that the model gave way");
   readonly #devicesLost = this.#counter("devices_lost_total", "Devices that failed or were unplugged");
-  readonly #gaps = this.#counter(
-    "audio_gaps_total",
-    "Gaps in the microphone's sound; known at the session's end",
-  );
-  readonly #gapSeconds = this.#counter("audio_gap_seconds_total", "Silence put in their place");
-  readonly #dropped = new Counter({
-    name: "microturn_dropped_total",
-    help: "What queues dropped by their policies; known at the session's end",
-    labelNames: ["what"],
+  readonly #restarts = new Counter({
+    name: "microturn_device_restarts_total",
+    help: "Times that a lost device came back",
+    labelNames: ["device"],
     registers: [this.registry],
   });
+  readonly #reactionSeconds = new Histogram({
+    name: "microturn_reaction_seconds",
+    help: "From the beginning of a micro-turn to the first sample of the words that the model chose at its end, after 1 s without any",
+    buckets: REACTION_EDGES,
+    registers: [this.registry],
+  });
+  readonly #lost = new Set<string>();
+  #choseWordsMs = Number.NEGATIVE_INFINITY;
+  /** Where the micro-turn began whose words have not sounded yet, session time, ms. */
+  #reactsToMs: number | null = null;
 
   /** @param microTurnMs T, ms. */
   constructor(microTurnMs: number) {
@@ -56,22 +68,39 @@ export class SessionMetrics {
     });
   }
 
-  step({ stepMs, late, inputs, savings }: Step): void {
+  step({ stepMs, late, inputs, output, savings }: Step): void {
     this.#stepSeconds.observe(stepMs / 1000);
     this.#microTurns.inc(inputs.length);
     if (late) this.#late.inc();
     this.#savings.set(savings.length);
+    const first = inputs[0];
+    if (first && output.parts.some(({ kind }) => kind === "speech")) this.#noteWords(first.startMs);
   }
 
   event(happening: Happening): void {
-    if (happening.kind === "speech") this.#spoken.inc();
-    else if (happening.kind === "yield") this.#yields.inc();
-    else if ("state" in happening && happening.kind === "device") {
-      if (happening.state === "lost") this.#devicesLost.inc();
-    } else if ("gaps" in happening) {
-      this.#gaps.inc(happening.gaps.count);
-      this.#gapSeconds.inc(happening.gaps.totalMs / 1000);
-      for (const [what, count] of Object.entries(happening.dropped)) this.#dropped.inc({ what }, count);
+    if (happening.kind === "speech") {
+      this.#spoken.inc();
+      if (this.#reactsToMs !== null) this.#reactionSeconds.observe((happening.tMs - this.#reactsToMs) / 1000);
+      this.#reactsToMs = null;
+    } else if (happening.kind === "yield") {
+      this.#yields.inc();
+      this.#reactsToMs = null;
+    } else if ("device" in happening) this.#noteDevice(happening.device, happening.state);
+  }
+
+  /** @param startMs of the micro-turn that they answer. */
+  #noteWords(startMs: number): void {
+    if (startMs - this.#choseWordsMs >= SILENCE_MS) this.#reactsToMs = startMs;
+    this.#choseWordsMs = startMs;
+  }
+
+  #noteDevice(device: string, state: string): void {
+    if (state === "lost") {
+      this.#devicesLost.inc();
+      this.#lost.add(device);
+    } else if (state === "ready" && this.#lost.delete(device)) {
+      const kind = device.split(" ")[0]!;
+      this.#restarts.inc({ device: DEVICES.includes(kind) ? kind : "other" });
     }
   }
 

@@ -27,6 +27,14 @@ export interface SessionSummary extends ModelDescription {
   dropped: { frames: number; events: number; phrases: number; intervals: number };
 }
 
+/** How a session stands at this moment. */
+export interface SessionStanding extends Pick<SessionSummary, "gaps" | "dropped"> {
+  /** Events that wait for their interval to close, phrases that have not sounded to their end. */
+  waiting: { events: number; phrases: number };
+  /** By how much a live microphone's clock is slower than the session's, as a share. */
+  microphoneDrift: number;
+}
+
 /** Where in the session: time in ms, and the micro-turn that covers it. */
 interface When {
   tMs: number;

@@ -50,6 +50,11 @@ export class Outputs {
     return this.#speech.idle;
   }
 
+  /** Phrases that have not sounded to their end. */
+  get waitingPhrases(): number {
+    return this.#speech.waiting;
+  }
+
   get droppedPhrases(): number {
     return this.#speech.dropped;
   }

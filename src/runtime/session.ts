@@ -5,7 +5,7 @@ import type { MicroTurnInput, MicroTurnOutput } from "../core/micro-turn.ts";
 import type { InteractionModel } from "../core/model.ts";
 import { Timeline } from "../timeline/timeline.ts";
 import { Account } from "./account.ts";
-import type { SessionObserver, SessionSummary } from "./events.ts";
+import type { SessionObserver, SessionStanding, SessionSummary } from "./events.ts";
 import { Ladder } from "./ladder.ts";
 import { Outputs } from "./outputs.ts";
 import { NO_BOUNDS, type Policy } from "./policy.ts";
@@ -72,6 +72,22 @@ export class Session {
     this.#outputs.heard = (event) => this.#timeline.push(event);
     const cameraSaving = this.#timeline.video ? (["lower-video-rate"] as const) : [];
     this.#ladder = new Ladder([...(model.savings ?? []), ...cameraSaving]);
+  }
+
+  /** How it stands now; can be asked for at any time. */
+  get standing(): SessionStanding {
+    const { audio, video, events, droppedIntervals } = this.#timeline;
+    return {
+      gaps: audio ? { ...audio.gaps } : { count: 0, totalMs: 0 },
+      dropped: {
+        frames: video?.dropped ?? 0,
+        events: events.dropped,
+        phrases: this.#outputs.droppedPhrases,
+        intervals: droppedIntervals,
+      },
+      waiting: { events: events.waiting, phrases: this.#outputs.waitingPhrases },
+      microphoneDrift: audio?.drift ?? 0,
+    };
   }
 
   /**
@@ -156,19 +172,14 @@ export class Session {
   }
 
   #summary(): SessionSummary {
-    const { audio, video, events, droppedIntervals } = this.#timeline;
+    const { gaps, dropped } = this.standing;
     return {
       ...this.#model.description,
       microTurns: this.#microTurns,
       late: this.#late,
       stepMs: this.#stepTimes.summary(),
-      gaps: audio ? { ...audio.gaps } : { count: 0, totalMs: 0 },
-      dropped: {
-        frames: video?.dropped ?? 0,
-        events: events.dropped,
-        phrases: this.#outputs.droppedPhrases,
-        intervals: droppedIntervals,
-      },
+      gaps,
+      dropped,
     };
   }
 }

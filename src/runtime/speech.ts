@@ -45,6 +45,11 @@ export class SpeechOutput {
     return this.#worker === null && this.#playing.size === 0;
   }
 
+  /** Phrases that have not sounded to their end. */
+  get waiting(): number {
+    return this.#waiting.length + this.#underWay.length;
+  }
+
   /** Queues one phrase. @throws the speaker's RuntimeError if it has failed since. */
   say(phrase: string): void {
     this.throwIfFailed();

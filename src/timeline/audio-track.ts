@@ -54,6 +54,11 @@ export class AudioTrack {
     this.#ring = new Float32Array(Math.ceil((CAPACITY_MS / 1000) * sampleRateHz));
   }
 
+  /** By how much a live capture clock is taken to be slower than the session's, as a share: 200 ppm is 0.0002. */
+  get drift(): number {
+    return this.#resampler instanceof DriftResampler ? this.misalignmentMs / FOLLOW_MS : 0;
+  }
+
   /** Session time up to which sound is known, ms. */
   get writtenToMs(): number {
     return (this.#writtenTo / this.sampleRateHz) * 1000;

@@ -12,6 +12,10 @@ export class EventTrack {
   /** In order of time; of the same time in order of arrival. */
   readonly #waiting: InputEvent[] = [];
 
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   write(event: InputEvent): void {
     if (this.#waiting.length >= CAPACITY) {
       this.dropped++;
