@@ -47,9 +47,8 @@ export class ServiceWatchdog {
   }
 
   #notify(...assignments: string[]): void {
-    const child = spawn("systemd-notify", [`--pid=${process.pid}`, "--no-block", ...assignments], {
-      stdio: "ignore",
-    });
+    // It stays until systemd has taken the message: one whose sender is gone already is nobody's.
+    const child = spawn("systemd-notify", [`--pid=${process.pid}`, ...assignments], { stdio: "ignore" });
     child.unref();
     child.on("error", (fault) => {
       if (!this.#silent) this.#log.write("error", "service watchdog", `systemd-notify: ${fault.message}`);

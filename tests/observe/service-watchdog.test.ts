@@ -49,6 +49,8 @@ test.skipIf(!hasPrograms)(
     // One at the start, then one a second.
     await vi.waitFor(() => expect(count("WATCHDOG=1")).toBe(6), 10_000);
     expect(count("READY=1")).toBe(1);
+    // Each sender waits until its message has been taken (sd_notify_barrier(3)).
+    await vi.waitFor(() => expect(count("BARRIER=1")).toBe(6), 10_000);
     vi.unstubAllEnvs();
   },
 );
