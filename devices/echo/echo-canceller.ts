@@ -1,5 +1,6 @@
 import loadAec3, { type WebRtcAec3 } from "@ennuicastr/webrtcaec3.js";
 import type { AudioChunk } from "../../src/core/micro-turn.ts";
+import { power } from "./power.ts";
 import type { ReferenceTrack } from "./reference-track.ts";
 
 /** Rate at which AEC3 works inside, Hz: 32000 or 48000; the lower costs half and carries all that a model hears. */
@@ -68,11 +69,8 @@ export class EchoCanceller {
   }
 
   #noteLevels({ captureMs, sampleRateHz, samples }: AudioChunk, cleaned: Float32Array): void {
-    const echoing = this.#reference.read(
-      captureMs - ECHO_MS,
-      samples.length + Math.round((ECHO_MS / 1000) * sampleRateHz),
-    );
-    if (power(echoing) < AUDIBLE_POWER) return;
+    const echoing = samples.length + Math.round((ECHO_MS / 1000) * sampleRateHz);
+    if (this.#reference.power(captureMs - ECHO_MS, echoing) < AUDIBLE_POWER) return;
     const share = Math.min(1, ((samples.length / sampleRateHz) * 1000) / LEVEL_MS);
     this.#powerBefore += share * (power(samples) - this.#powerBefore);
     this.#powerAfter += share * (power(cleaned) - this.#powerAfter);
@@ -111,8 +109,4 @@ function measureLagMs(aec: InstanceType<WebRtcAec3["AEC3"]>, sampleRateHz: numbe
     if (sum > largest) [lag, largest] = [candidate, sum];
   }
   return (lag / sampleRateHz) * 1000;
-}
-
-function power(samples: Float32Array): number {
-  return samples.reduce((sum, sample) => sum + sample * sample, 0) / Math.max(1, samples.length);
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { Source, Speaker, Speech } from "../../src/core/device.ts";
 import { RuntimeError } from "../../src/core/errors.ts";
 import { CancelledMicrophone } from "./cancelled-microphone.ts";
+import { powerDb } from "./power.ts";
 import { ReferenceTrack } from "./reference-track.ts";
 import { TappedSpeaker } from "./tapped-speaker.ts";
 
@@ -185,8 +186,4 @@ function findEcho(
   const from = start + best.lag;
   const echo = heard.subarray(from, from + chirp.length);
   return { delayMs: (best.lag / sampleRateHz) * 1000, returnLossDb: powerDb(chirp) - powerDb(echo) };
-}
-
-function powerDb(samples: Float32Array): number {
-  return 10 * Math.log10(samples.reduce((sum, s) => sum + s * s, 0) / Math.max(1, samples.length));
 }

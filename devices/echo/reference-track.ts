@@ -1,5 +1,6 @@
 import type { Speech } from "../../src/core/device.ts";
 import { Resampler } from "../../src/signal/resampler.ts";
+import { power } from "./power.ts";
 
 /** The past that an echo may come from, and the future that a speaker may have been given already. */
 const CAPACITY_MS = 4000;
@@ -35,12 +36,30 @@ export class ReferenceTrack {
 
   /** What sounded in the `count` samples from session time `startMs` on; silence where nothing is known. */
   read(startMs: number, count: number): Float32Array {
+    const samples = new Float32Array(count);
+    for (const { at, known } of this.#stretches(startMs, count)) samples.set(known, at);
+    return samples;
+  }
+
+  /** The mean square of what `read` would give, without a copy. */
+  power(startMs: number, count: number): number {
+    let sum = 0;
+    for (const { known } of this.#stretches(startMs, count)) sum += power(known) * known.length;
+    return sum / Math.max(1, count);
+  }
+
+  /** What is known of the `count` samples from session time `startMs` on: pieces of the ring, each at its place among them. */
+  #stretches(startMs: number, count: number): { at: number; known: Float32Array }[] {
     const start = this.#sampleAt(startMs);
-    const oldest = this.#written - this.#ring.length;
-    return Float32Array.from({ length: count }, (_, i) => {
-      const n = start + i;
-      return n >= oldest && n < this.#written ? this.#ring[this.#slot(n)]! : 0;
-    });
+    const end = Math.min(start + count, this.#written);
+    const pieces: { at: number; known: Float32Array }[] = [];
+    for (let n = Math.max(start, this.#written - this.#ring.length); n < end; ) {
+      const slot = this.#slot(n);
+      const known = this.#ring.subarray(slot, slot + end - n);
+      pieces.push({ at: n - start, known });
+      n += known.length;
+    }
+    return pieces;
   }
 
   #atOwnRate(speech: Speech): Float32Array {

@@ -4,6 +4,9 @@ import { ClockedSpeaker } from "../../../devices/speaker/clocked-speaker.ts";
 import type { Clock } from "../../../src/core/clock.ts";
 import type { Captured, Source, Speaker } from "../../../src/core/device.ts";
 
+/** As the tools give sound, ms, and how late they do. */
+const [CHUNK_MS, LATE_MS] = [10, 3];
+
 export interface RoomOptions {
   sampleRateHz: number;
   /** Time of the direct sound from speaker to microphone, ms. */
@@ -48,15 +51,15 @@ async function* listen(
     [21.3, 0.15],
     [34.7, -0.08],
   ] as const;
-  const count = sampleRateHz / 20;
-  for (let chunk = 0; chunk * 50 < lengthMs && !signal.aborted; chunk++) {
-    await clock.sleepUntil((chunk + 1) * 50 + 8, signal);
+  const count = (CHUNK_MS / 1000) * sampleRateHz;
+  for (let chunk = 0; chunk * CHUNK_MS < lengthMs && !signal.aborted; chunk++) {
+    await clock.sleepUntil((chunk + 1) * CHUNK_MS + LATE_MS, signal);
     const samples = new Float32Array(count);
     for (const [afterMs, level] of reflections) {
-      const arriving = air.read(chunk * 50 - delayMs - afterMs, count);
+      const arriving = air.read(chunk * CHUNK_MS - delayMs - afterMs, count);
       for (let i = 0; i < count; i++) samples[i]! += gain * level * arriving[i]!;
     }
     for (let i = 0; i < count; i++) samples[i]! += person(chunk * count + i);
-    yield { kind: "audio", captureMs: chunk * 50, sampleRateHz, samples };
+    yield { kind: "audio", captureMs: chunk * CHUNK_MS, sampleRateHz, samples };
   }
 }
