@@ -16,6 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/record": ["src/core"],
   "src/observe": ["src/core"],
   "src/config": ["src/core"],
+  "src/hub": ["src/core"],
   kernels: ["src/core", "src/gpu"],
   models: ["src/core", "src/gpu", "kernels"],
   devices: ["src/core", "src/signal"],

@@ -209,6 +209,26 @@ export const COMMANDS: readonly Command[] = [
     run: async (invocation) => (await import("./models.ts")).modelsLs(invocation),
   },
   {
+    name: "models pull",
+    positionals: "OWNER/NAME",
+    summary:
+      "Brings a checkpoint from the Hugging Face hub to this machine, and locks it to its commit and digests.",
+    options: {
+      revision: {
+        type: "string",
+        value: "REV",
+        help: "branch, tag or commit; default: what the folder is locked to, else main",
+      },
+      to: { type: "string", value: "DIR", help: "default: ~/.cache/microturn/models/OWNER/NAME" },
+      offline: { type: "boolean", help: "only compare what stands there with its lock" },
+      ...JSON_OPTION,
+    },
+    details:
+      "Environment: HF_ENDPOINT names another hub, HF_TOKEN an access token, HF_HUB_OFFLINE=1 means --offline.\n" +
+      "Example: microturn models pull kyutai/stt-1b-en_fr\n",
+    run: async (invocation) => (await import("./models-pull.ts")).modelsPull(invocation),
+  },
+  {
     name: "models verify",
     positionals: "",
     summary: "Compares the shipped checkpoints with the SHA-256 digests of the model lock.",

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Backoff, backoffMs, retryAfterMs } from "./backoff.ts";
+import { type Backoff, backoffMs, retryAfterMs } from "../../core/backoff.ts";
 import type { CompletionPart, CompletionRequest, Endpoint } from "./chat.ts";
 import { CompletionReader, errorCode } from "./completion.ts";
 import { eventStream, type StreamLimits } from "./event-stream.ts";

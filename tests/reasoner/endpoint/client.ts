@@ -1,4 +1,4 @@
-import type { Backoff } from "../../../src/reasoner/endpoint/backoff.ts";
+import type { Backoff } from "../../../src/core/backoff.ts";
 import { HttpEndpoint } from "../../../src/reasoner/endpoint/http-endpoint.ts";
 
 /** The real client of a scripted endpoint, with limits that no test runs into. */
