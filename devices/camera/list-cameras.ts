@@ -1,6 +1,6 @@
-import { constants } from "node:fs";
-import { access, readdir, readFile, readlink } from "node:fs/promises";
+import { readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { isPermitted, namesIn } from "../device-files.ts";
 import type { ListedDevice } from "../listed-device.ts";
 
 /** Where the system shows its cameras; a test puts folders of its own here. */
@@ -13,11 +13,7 @@ export interface CameraView {
 const SYSTEM: CameraView = {
   dev: "/dev",
   sys: "/sys",
-  isPermitted: (path) =>
-    access(path, constants.R_OK | constants.W_OK).then(
-      () => true,
-      () => false,
-    ),
+  isPermitted,
 };
 
 /** The V4L2 cameras of this machine, by their links in /dev/v4l/by-id where they have one. None is opened. */
@@ -49,9 +45,4 @@ async function stableNames(folder: string): Promise<Map<string, string>> {
     if (target !== "") links.set(basename(target), join(folder, name));
   }
   return links;
-}
-
-function namesIn(folder: string): Promise<string[]> {
-  // Where there is no such folder there is no camera.
-  return readdir(folder).catch(() => []);
 }

@@ -1,37 +1,17 @@
+import { type Command, type CommandCounters, type CommandListener, CommandSender } from "./command-sender.ts";
 import { encodeFrame, FrameDecoder } from "./frame.ts";
-import {
-  type AckResult,
-  type BoardMessage,
-  boardMessageOf,
-  type CommandArgs,
-  frameOfHost,
-  type HostMessage,
-  PROTOCOL_VERSION,
-} from "./messages.ts";
+import { type BoardMessage, boardMessageOf, frameOfHost, PROTOCOL_VERSION } from "./messages.ts";
 
-/** Commands that wait for their turn, one for each name: a newer one takes the place of an older. */
-const WAITING_CAPACITY = 16;
-/** A frame is sent so often at most, the first time included; its answer has this share of the heartbeat each time. */
-const MAX_SENDS = 4;
+/** A frame's answer is waited for this share of the heartbeat each time. */
 const RETRY_SHARE = 1 / 5;
 /** A board that boots when its port is opened answers after a second or two; one that does not is opened anew. */
 const OPEN_PATIENCE_MS = 5000;
 const OPEN_RETRY_MS = 250;
 
-/** What became of a command that the board did not carry out. */
-export interface CommandFault {
-  name: string;
-  reason: "expired" | "refused" | "unacknowledged";
-  detail: string;
-}
-
-export interface HostLinkListener {
+export interface HostLinkListener extends CommandListener {
   /** The board has answered: commands reach it from now on. */
   ready(name: string): void;
   line(text: string): void;
-  /** The board has carried out a command of this name. */
-  done(name: string): void;
-  fault(fault: CommandFault): void;
   /** The board is silent or speaks otherwise: the port should be closed. Said once. */
   lost(detail: string): void;
 }
@@ -45,49 +25,37 @@ export interface HostLinkOptions {
 }
 
 /** What a link has counted since the board was first opened. */
-export interface LinkCounters {
-  /** Commands that the board carried out. */
-  done: number;
-  expired: number;
-  refused: number;
-  unacknowledged: number;
-  /** Commands that gave way to a newer one of the same name before they were sent. */
-  superseded: number;
-  /** Frames sent again because no answer came. */
-  retries: number;
+export interface LinkCounters extends CommandCounters {
   /** Sensor lines and heartbeats that the numbering shows to be missing. */
   lostFrames: number;
   badFrames: number;
   noiseBytes: number;
 }
 
-interface Command {
-  name: string;
-  args: CommandArgs;
-  /** Session time, ms. */
-  deadlineMs: number;
-}
-
-/** A frame that wants an answer. */
-interface Outstanding {
-  message: HostMessage;
-  seq: number;
-  /** Null for a stop. */
-  command: Command | null;
-  sends: number;
-  sentMs: number;
+/** The counters of a link that has not been opened yet. */
+export function noLinkCounts(): LinkCounters {
+  return {
+    done: 0,
+    expired: 0,
+    refused: 0,
+    unacknowledged: 0,
+    superseded: 0,
+    retries: 0,
+    lostFrames: 0,
+    badFrames: 0,
+    noiseBytes: 0,
+  };
 }
 
 /**
  * The host's end of one opening of a port: a machine without clock or port of its own, driven by `receive`, `tick` and
- * `next`. One command is under way at a time; a stop goes before everything.
+ * `next`: the opening, the heartbeat and the numbering. Commands are the sender's.
  */
 export class HostLink {
   readonly #options: HostLinkOptions;
   readonly #counters: LinkCounters;
   readonly #decoder = new FrameDecoder();
-  readonly #waiting = new Map<string, Command>();
-  readonly #retryMs: number;
+  readonly #commands: CommandSender;
   /** As the board will hold to: it may have bounds of its own. */
   #heartbeatMs: number;
   #seq: number;
@@ -101,21 +69,24 @@ export class HostLink {
   /** Board time minus session time as last heard. Late by what the line took, so deadlines come early, never late. */
   #boardOffsetMs = 0;
   #boardSeq: number | null = null;
-  #stopWanted = false;
-  #outstanding: Outstanding | null = null;
 
   /** @param counters added to. */
   constructor(options: HostLinkOptions, counters: LinkCounters) {
     this.#options = options;
     this.#counters = counters;
     this.#heartbeatMs = options.heartbeatMs;
-    this.#retryMs = options.heartbeatMs * RETRY_SHARE;
     this.#seq = options.nonce & 0xffff;
+    this.#commands = new CommandSender({
+      retryMs: options.heartbeatMs * RETRY_SHARE,
+      listener: options.listener,
+      counters,
+      nextSeq: () => this.#nextSeq(),
+    });
   }
 
   /** True when all is sent and answered. */
   get idle(): boolean {
-    return this.#outstanding === null && !this.#stopWanted && this.#waiting.size === 0;
+    return this.#commands.idle;
   }
 
   receive(bytes: Uint8Array, nowMs: number): void {
@@ -132,32 +103,21 @@ export class HostLink {
 
   /** Queues a command that may be in force until `deadlineMs`, session time. */
   command(command: Command): void {
-    const { name, args } = command;
-    const refusal = this.#refusalOf(command);
-    if (refusal !== null) {
-      this.#fault(command, "refused", refusal);
-      return;
-    }
-    if (this.#waiting.delete(name)) this.#counters.superseded++;
-    this.#waiting.set(name, { ...command, args: { ...args } });
+    if (this.#isReady && !this.#isLost) this.#commands.add(command);
+    else this.#commands.refuse(command, "the board is not connected");
   }
 
   /** Puts every actuator at rest, before all that waits; that expires. */
   stop(): void {
-    this.#expireAll("a stop came first");
-    if (this.#isReady) this.#stopWanted = true;
+    this.#commands.expireAll("a stop came first");
+    if (this.#isReady) this.#commands.stop();
   }
 
   /** Lets time go by: expires what is too late and finds out that the board is silent. */
   tick(nowMs: number): void {
     this.#openedMs ??= nowMs;
     if (this.#isLost) return;
-    for (const command of [...this.#waiting.values()]) {
-      if (command.deadlineMs > nowMs) continue;
-      this.#waiting.delete(command.name);
-      this.#fault(command, "expired", "its time was over before it could be sent");
-    }
-    this.#giveUpOutstanding(nowMs);
+    this.#commands.tick(nowMs);
     if (this.#isReady && nowMs - this.#heardMs >= this.#heartbeatMs) {
       this.#lose(`silent for ${this.#heartbeatMs} ms`);
     }
@@ -173,13 +133,13 @@ export class HostLink {
       this.#beat = null;
       return encodeFrame(frameOfHost({ kind: "heartbeat", ...beat }));
     }
-    return this.#outstanding ? this.#nextRetry(this.#outstanding, nowMs) : this.#nextNew(nowMs);
+    return this.#commands.next(nowMs, this.#boardOffsetMs);
   }
 
   /** The port is gone: what was under way expires. */
   disconnect(): void {
     this.#isLost = true;
-    this.#expireAll("the board was lost");
+    this.#commands.expireAll("the board was lost");
   }
 
   #hear(message: BoardMessage, nowMs: number): void {
@@ -201,7 +161,7 @@ export class HostLink {
         this.#options.listener.line(message.text);
         break;
       case "ack":
-        this.#settle(message.seq, message.result);
+        this.#commands.settle(message.seq, message.result);
         break;
     }
   }
@@ -218,94 +178,11 @@ export class HostLink {
     this.#options.listener.ready(ready.name);
   }
 
-  #settle(seq: number, result: AckResult): void {
-    const outstanding = this.#outstanding;
-    // An answer to a frame that was sent twice comes twice.
-    if (outstanding === null || outstanding.seq !== seq) return;
-    this.#outstanding = null;
-    if (outstanding.command === null) return;
-    const { command } = outstanding;
-    if (result === "ok") {
-      this.#counters.done++;
-      this.#options.listener.done(command.name);
-    } else if (result === "expired") this.#fault(command, "expired", "it reached the board too late");
-    else this.#fault(command, "refused", REFUSALS[result]);
-  }
-
   #nextOpen(nowMs: number): Uint8Array | null {
     if (nowMs - this.#openSentMs < OPEN_RETRY_MS) return null;
     this.#openSentMs = nowMs;
     const { nonce, heartbeatMs } = this.#options;
     return encodeFrame(frameOfHost({ kind: "open", seq: this.#nextSeq(), nonce, timeoutMs: heartbeatMs }));
-  }
-
-  #nextRetry(outstanding: Outstanding, nowMs: number): Uint8Array | null {
-    if (nowMs - outstanding.sentMs < this.#retryMs || outstanding.sends >= MAX_SENDS) return null;
-    this.#counters.retries++;
-    return this.#send(outstanding, nowMs);
-  }
-
-  #nextNew(nowMs: number): Uint8Array | null {
-    const seq = this.#seq;
-    if (this.#stopWanted) {
-      this.#stopWanted = false;
-      this.#nextSeq();
-      return this.#send({ message: { kind: "stop", seq }, seq, command: null, sends: 0, sentMs: 0 }, nowMs);
-    }
-    const command = this.#waiting.values().next().value;
-    if (command === undefined) return null;
-    this.#waiting.delete(command.name);
-    this.#nextSeq();
-    const { name, args, deadlineMs } = command;
-    const boardMs = Math.floor(deadlineMs + this.#boardOffsetMs) >>> 0;
-    const message: HostMessage = { kind: "command", seq, deadlineMs: boardMs, name, args };
-    return this.#send({ message, seq, command, sends: 0, sentMs: 0 }, nowMs);
-  }
-
-  #send(outstanding: Outstanding, nowMs: number): Uint8Array | null {
-    this.#outstanding = { ...outstanding, sends: outstanding.sends + 1, sentMs: nowMs };
-    return encodeFrame(frameOfHost(outstanding.message));
-  }
-
-  #giveUpOutstanding(nowMs: number): void {
-    const outstanding = this.#outstanding;
-    if (outstanding === null) return;
-    const unanswered = outstanding.sends >= MAX_SENDS && nowMs - outstanding.sentMs >= this.#retryMs;
-    if (outstanding.command === null) {
-      // The heartbeat stops a board that cannot be told to.
-      if (unanswered) this.#outstanding = null;
-    } else if (outstanding.command.deadlineMs <= nowMs) {
-      this.#outstanding = null;
-      this.#fault(outstanding.command, "expired", "no answer came in time");
-    } else if (unanswered) {
-      this.#outstanding = null;
-      this.#fault(outstanding.command, "unacknowledged", `sent ${MAX_SENDS} times without an answer`);
-    }
-  }
-
-  #refusalOf({ name, args }: Command): string | null {
-    if (!this.#isReady || this.#isLost) return "the board is not connected";
-    const value = Object.values(args).find((candidate) => !(Math.abs(candidate) < 1e9));
-    if (value !== undefined) return `${value} is no number that can be sent`;
-    if (!this.#waiting.has(name) && this.#waiting.size >= WAITING_CAPACITY) return "too many commands wait";
-    try {
-      encodeFrame(frameOfHost({ kind: "command", seq: 0xffff, deadlineMs: 0xffff_ffff, name, args }));
-      return null;
-    } catch {
-      return "it does not fit into a line";
-    }
-  }
-
-  #expireAll(detail: string): void {
-    const commands = [this.#outstanding?.command, ...this.#waiting.values()];
-    this.#outstanding = null;
-    this.#waiting.clear();
-    for (const command of commands) if (command) this.#fault(command, "expired", detail);
-  }
-
-  #fault(command: Command, reason: CommandFault["reason"], detail: string): void {
-    this.#counters[reason]++;
-    this.#options.listener.fault({ name: command.name, reason, detail });
   }
 
   #lose(detail: string): void {
@@ -325,9 +202,3 @@ export class HostLink {
     return seq;
   }
 }
-
-const REFUSALS: Record<Exclude<AckResult, "ok" | "expired">, string> = {
-  unknown: "the board knows no such command",
-  range: "the board does not allow these values",
-  stopped: "the board has stopped",
-};

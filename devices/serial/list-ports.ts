@@ -1,6 +1,6 @@
-import { constants } from "node:fs";
-import { access, readdir, readFile, readlink, realpath, stat } from "node:fs/promises";
+import { readFile, readlink, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isPermitted, namesIn } from "../device-files.ts";
 import type { ListedDevice } from "../listed-device.ts";
 
 /** Where the system shows its devices and processes; a test puts folders of its own here. */
@@ -18,11 +18,7 @@ const SYSTEM: SystemView = {
   sys: "/sys",
   proc: "/proc",
   etc: "/etc",
-  isPermitted: (path) =>
-    access(path, constants.R_OK | constants.W_OK).then(
-      () => true,
-      () => false,
-    ),
+  isPermitted,
 };
 
 /** USB adapters and boards, the UARTs of single-board computers and Jetsons, Bluetooth. */
@@ -74,11 +70,6 @@ async function faultOf(system: SystemView, port: string, holder: Holder | undefi
   if (!holder) return { state: "ok" };
   const { pid, command } = holder;
   return { state: "busy", problem: `${command} (process ${pid}) has it open`, remedy: `kill ${pid}` };
-}
-
-/** A file that is not there is the next call's to find out. */
-async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []);
 }
 
 /** The links of a folder by the files they lead to. */

@@ -4,7 +4,8 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { Action, ActionSink, Captured, Source } from "../../src/core/device.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import type { InputEvent } from "../../src/core/micro-turn.ts";
-import { type CommandFault, HostLink, type HostLinkListener, type LinkCounters } from "./host-link.ts";
+import type { CommandFault } from "./command-sender.ts";
+import { HostLink, type HostLinkListener, type LinkCounters, noLinkCounts } from "./host-link.ts";
 import type { OpenPort, Port } from "./port.ts";
 
 /** Events that wait to be taken; beyond it the oldest sensor line goes, and is counted. */
@@ -45,19 +46,7 @@ export class SerialBoard implements Source, ActionSink {
   readonly kind = "events";
   readonly recorded = false;
   readonly name: string;
-  readonly counters: SerialCounters = {
-    connects: 0,
-    done: 0,
-    expired: 0,
-    refused: 0,
-    unacknowledged: 0,
-    superseded: 0,
-    retries: 0,
-    lostFrames: 0,
-    badFrames: 0,
-    noiseBytes: 0,
-    droppedLines: 0,
-  };
+  readonly counters: SerialCounters = { connects: 0, ...noLinkCounts(), droppedLines: 0 };
   readonly #options: SerialBoardOptions;
   readonly #events: InputEvent[] = [];
   #wake: () => void = () => {};

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { BoardLink } from "../../../devices/serial/board-link.ts";
+import type { CommandFault } from "../../../devices/serial/command-sender.ts";
 import { encodeFrame } from "../../../devices/serial/frame.ts";
-import { type CommandFault, HostLink, type LinkCounters } from "../../../devices/serial/host-link.ts";
+import { HostLink, type LinkCounters, noLinkCounts } from "../../../devices/serial/host-link.ts";
 import { frameOfHost } from "../../../devices/serial/messages.ts";
 import { seededRandom } from "../../timeline/random.ts";
 import { randomBytes } from "./bytes.ts";
@@ -29,17 +30,7 @@ class Bench {
   readonly applied: number[] = [];
   speed = 0;
   hostAlive = true;
-  readonly counters: LinkCounters = {
-    done: 0,
-    expired: 0,
-    refused: 0,
-    unacknowledged: 0,
-    superseded: 0,
-    retries: 0,
-    lostFrames: 0,
-    badFrames: 0,
-    noiseBytes: 0,
-  };
+  readonly counters: LinkCounters = noLinkCounts();
   readonly board = new BoardLink({
     name: "bench",
     actuators: [
