@@ -1,9 +1,11 @@
 import { once } from "node:events";
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
+import { stringify } from "yaml";
 import type { ScreenView } from "../../devices/screen/view.ts";
 import { NullSpeaker } from "../../devices/speaker/null-speaker.ts";
 import { parseInvocation } from "../../src/cli/command.ts";
@@ -15,6 +17,7 @@ import { CapturedIo } from "./io.ts";
 import { makeTone, makeVideo, temporaryFolder } from "./media.ts";
 import { scriptedParts } from "./scripted-model.ts";
 
+const PATIENCE = { timeout: 60_000, interval: 50 };
 const command = COMMANDS.find(({ name }) => name === "run")!;
 const folder = temporaryFolder();
 const clip = join(folder, "clip.mp4");
@@ -143,6 +146,50 @@ describe("a session with a screen", () => {
     expect(last.number).toBe(began.filter(({ text }) => /\d/.test(String(text))).at(-1)!.text);
     expect(last.columns.length).toBeGreaterThan(25);
     expect(last.devices.map(({ state }) => state)).toEqual(["ended", "ended"]);
+  });
+
+  test("tells of a camera that is lost and comes back, and so does --json", {
+    timeout: 120_000,
+  }, async () => {
+    const profile = join(folder, "unplugged.yaml");
+    const plug = join(folder, "plugged-in");
+    writeFileSync(plug, "");
+    const script = 'while [ -e "$0" ]; do head -c 768 /dev/zero; sleep .1; done; echo gone >&2; exit 1';
+    const command = ["sh", "-c", script, plug];
+    writeFileSync(
+      profile,
+      stringify({
+        camera: "v4l2:/dev/video7",
+        devices: { camera: { width: 16, height: 16, command } },
+        voice: "fake",
+        screen: { address: "0" },
+      }),
+    );
+    const given = invocation(profile, "--json");
+    const io = given.io as CapturedIo;
+    const running = run(given, scriptedParts());
+    await vi.waitFor(() => expect(io.stderr).toContain("screen: "), PATIENCE);
+    const url = /screen: (\S+)\/ for/.exec(io.stderr)![1]!;
+    const shown = new Set<string>();
+    const socket = new WebSocket(`${url.replace("http", "ws")}/live`);
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) return;
+      const view: ScreenView & { sheet: number } = JSON.parse(data.toString());
+      for (const { device, state } of view.devices) shown.add(`${device} ${state}`);
+      socket.send(JSON.stringify({ ack: view.sheet }));
+    });
+    const [lost, ready] = ["lost", "ready"].map((state) => `camera v4l2:/dev/video7 ${state}`);
+    await once(socket, "open");
+    rmSync(plug);
+    await vi.waitFor(() => expect([...shown]).toEqual([lost]), PATIENCE);
+    writeFileSync(plug, "");
+    await vi.waitFor(() => expect([...shown]).toEqual([lost, ready]), PATIENCE);
+    io.interrupt();
+    expect(await running).toBe(0);
+    const told = io.jsonLines().filter(({ kind }) => kind === "device");
+    expect(told.map(({ device, state }) => `${device} ${state}`).slice(0, 2)).toEqual([lost, ready]);
+    expect(told[0]).toMatchObject({ detail: "gone" });
+    expect(told[1]).toMatchObject({ detail: expect.stringMatching(/^back after/) });
   });
 
   test("tells the same, to the millisecond, with browsers that never read as without a screen", async () => {
