@@ -48,6 +48,7 @@ interface Phrase {
   finished: (played: Played) => void;
 }
 
+/** Of a phrase that waits. */
 const UNWRITTEN = { first: null, startMs: 0, isTold: false, isCut: false, end: null };
 
 /**
@@ -66,7 +67,7 @@ export class PlayQueue {
   readonly #timing: PlaybackClock;
   readonly #queue: Phrase[] = [];
   /** Written but not yet heard to the end, in order. */
-  #sounding: Phrase[] = [];
+  readonly #sounding: Phrase[] = [];
   /** Samples given to the device. */
   #written = 0;
   #wetSinceMs = 0;
