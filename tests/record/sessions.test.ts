@@ -13,7 +13,7 @@ import type { SessionEvent, StepRecord } from "../../src/runtime/events.ts";
 import { TINY_CONFIG, writeRandomCheckpoint } from "../models/native/random-checkpoint.ts";
 import { runRandomSession } from "./random-session.ts";
 
-/** RECORDED_SESSIONS=100 for the full measure: some minutes on a free machine, a quarter of an hour on a busy one. */
+/** RECORDED_SESSIONS=100 for the full measure: some minutes on a free machine, twenty on a busy one. */
 const SESSIONS = Number(process.env.RECORDED_SESSIONS ?? 6);
 
 let folder: string;
