@@ -48,6 +48,8 @@ export class PlaybackClock {
     let stepMs = 0;
     if (first && sessionMs - first.sessionMs >= WINDOW_MS) stepMs = this.#close();
     this.#window.push({ deviceMs, sessionMs });
+    // The first one counts at once: until then all is reckoned, and a sound server may take long to begin.
+    if (!this.#line.isSettled) this.#close();
     return stepMs;
   }
 
