@@ -4,14 +4,14 @@ import { ClockLine, type ClockPoint } from "../media/clock-line.ts";
 const WINDOW_MS = 250;
 /** Windows that the line is drawn through: two minutes. */
 const WINDOWS = 480;
-/** If the middle report of a window is off by more than this, ms, the device has stood still or has leapt. */
+/** If even the most punctual report of a window is off by more than this, ms, the device has stood still or has leapt. */
 const STEP_MS = 5;
 
 /**
  * Tells when the samples given to a device sound. It is reckoned from the moment at which a silent device was given its
- * first; a device that reports how much it has played is measured: a line through the middle one of the reports of each
- * quarter of a second leads from its time to the session's. The middle one, since a report may be held up on its way, and
- * one of a device that just ran dry may be ahead.
+ * first; a device that reports how much it has played is measured: a line through the most punctual one of the reports of
+ * each quarter of a second leads from its time to the session's, since a report may be held up on its way. Where that one
+ * is ahead of all that was measured, the middle one is taken: a device that ran dry may say too much for a moment.
  */
 export class PlaybackClock {
   readonly #sampleRateHz: number;
@@ -60,7 +60,8 @@ export class PlaybackClock {
     }));
     this.#window = [];
     late.sort((a, b) => a.lateMs - b.lateMs);
-    const { lateMs, ...point } = late[Math.floor((late.length - 1) / 2)]!;
+    const isAhead = late[0]!.lateMs < -STEP_MS;
+    const { lateMs, ...point } = late[isAhead ? Math.floor(late.length / 2) : 0]!;
     const wasMeasured = this.#line.isSettled;
     const isStep = Math.abs(lateMs) > STEP_MS;
     if (isStep) this.#line.begin(point);

@@ -71,6 +71,17 @@ export class SoundServer {
     }
   }
 
+  /** What `out` plays sounds in `room` too, after about `delayMs` and at `level` of its amplitude. */
+  echo({ delayMs, level }: { delayMs: number; level: number }): void {
+    const pactl = (...args: string[]) => {
+      const { status, stderr } = spawnSync("pactl", args, { encoding: "utf8" });
+      if (status !== 0) throw new Error(`pactl ${args.join(" ")}: ${stderr}`);
+    };
+    pactl("load-module", "module-loopback", "source=out.monitor", "sink=room", `latency_msec=${delayMs}`);
+    // PulseAudio's volumes are cubic.
+    pactl("set-sink-volume", "room", `${Math.round(100 * Math.cbrt(level))}%`);
+  }
+
   #answers(): boolean {
     return spawnSync("pactl", ["info"], { timeout: 5000 }).status === 0;
   }
