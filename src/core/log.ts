@@ -2,7 +2,7 @@ export type LogLevel = "error" | "warning" | "info" | "debug";
 
 /**
  * Messages for the operator. They carry sizes, times and names, never speech, pictures or typed text.
- * Debug messages appear with DEBUG=1 (micro-turns, overruns), 2 (kernel times), 3 (shapes), 4 (WGSL).
+ * Debug messages appear with DEBUG=1 (late steps), 2 (also kernel times), 3 (also shapes), 4 (also WGSL).
  */
 export interface Log {
   write(level: LogLevel, part: string, message: string): void;

@@ -1,5 +1,6 @@
 import { create, globals } from "webgpu";
 import { RuntimeError } from "../core/errors.ts";
+import { debugLevel } from "../core/log.ts";
 
 // Dawn keeps GPUBufferUsage, GPUMapMode and the rest in this object; WebGPU code expects them as globals.
 Object.assign(globalThis, globals);
@@ -11,7 +12,9 @@ Object.assign(globalThis, globals);
 const bindings = new Map<string, GPU>();
 
 function binding(adapterName: string | undefined): GPU {
-  const options = adapterName === undefined ? [] : [`adapter=${adapterName}`];
+  // Dawn rounds time stamps to 100 us unless it is told not to.
+  const options = debugLevel >= 2 ? ["disable-dawn-features=timestamp_quantization"] : [];
+  if (adapterName !== undefined) options.push(`adapter=${adapterName}`);
   const key = options.join();
   let gpu = bindings.get(key);
   if (!gpu) {
@@ -23,6 +26,12 @@ function binding(adapterName: string | undefined): GPU {
 
 /** Optional abilities that kernels have variants for. */
 export type GpuFeature = "shader-f16" | "subgroups" | "timestamp-query";
+
+const DEFAULT_FEATURES: readonly GpuFeature[] = [
+  "shader-f16",
+  "subgroups",
+  ...(debugLevel >= 2 ? (["timestamp-query"] as const) : []),
+];
 
 /** What the adapter says of itself. */
 export interface AdapterDescription {
@@ -41,7 +50,7 @@ export interface GpuOptions {
   adapter?: "any" | "hardware" | "software";
   /** Only adapters whose name contains this text. */
   adapterName?: string;
-  /** Which of the optional features to use where the adapter has them. Default: shader-f16 and subgroups. */
+  /** Which of the optional features to use where the adapter has them. Default: shader-f16 and subgroups; with DEBUG=2, timestamp-query. */
   features?: readonly GpuFeature[];
 }
 
@@ -146,7 +155,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const wanted = options.adapter ?? "any";
   const adapter = await requestAdapter(wanted, options.adapterName);
   const info = adapter.info;
-  const wishes = options.features ?? (["shader-f16", "subgroups"] as const);
+  const wishes = options.features ?? DEFAULT_FEATURES;
   const features = new Set(wishes.filter((feature) => adapter.features.has(feature)));
   const { limits } = adapter;
   try {

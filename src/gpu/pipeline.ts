@@ -62,8 +62,10 @@ export function createPipeline(gpu: Gpu, spec: PipelineSpec): Promise<Pipeline> 
 async function compile(gpu: Gpu, spec: PipelineSpec): Promise<Pipeline> {
   const file = spec.shader.pathname.split("/").at(-1) ?? spec.label;
   const code = await readShader(spec);
-  if (debugLevel >= 4)
-    stderrLog.write("debug", spec.label, `${JSON.stringify(spec.constants ?? {})}\n${code}`);
+  if (debugLevel >= 3) {
+    const shapes = JSON.stringify(spec.constants ?? {});
+    stderrLog.write("debug", spec.label, debugLevel >= 4 ? `${shapes}\n${code}` : shapes);
+  }
   gpu.device.pushErrorScope("validation");
   const module = gpu.device.createShaderModule({ label: file, code });
   const scope = gpu.device.popErrorScope();

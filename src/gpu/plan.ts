@@ -28,8 +28,16 @@ export function dispatch(
   return { label, bindGroup, launch: (rows) => ({ pipeline, workgroups: workgroups(rows) }) };
 }
 
+/** What takes dispatches in: a compute pass, or what stands for one. */
+export interface DispatchTarget {
+  setPipeline(pipeline: GPUComputePipeline): void;
+  setBindGroup(index: number, bindGroup: GPUBindGroup): void;
+  dispatchWorkgroups(x: number, y: number, z: number): void;
+  end(): void;
+}
+
 /** Writes `dispatches` into a compute pass, in order. Each sees what those before it wrote. */
-export function record(pass: GPUComputePassEncoder, dispatches: readonly Dispatch[], rows: number): void {
+export function record(pass: DispatchTarget, dispatches: readonly Dispatch[], rows: number): void {
   let bound: GPUComputePipeline | null = null;
   for (const { bindGroup, launch } of dispatches) {
     const { pipeline, workgroups } = launch(rows);

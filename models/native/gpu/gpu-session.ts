@@ -2,7 +2,8 @@ import { ROW_KIND, type Row, type Turn } from "../../../kernels/step.ts";
 import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import { stderrLog } from "../../../src/core/log.ts";
 import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
-import { Readback } from "../../../src/gpu/readback.ts";
+import { KernelTimes, type KernelTimesTicket, kernelTimesLine } from "../../../src/gpu/kernel-times.ts";
+import { Readback, type ReadbackTicket } from "../../../src/gpu/readback.ts";
 import type { BackendOptions, InputBlock, NativeBackend } from "../backend.ts";
 import { pcmLength, SAID_SLOT, SLOTS_PER_TURN, videoLength } from "../config.ts";
 import { checkBlock, type PlannedToken, planInput, planSaid, type TokenCounts } from "../sequence.ts";
@@ -15,7 +16,18 @@ interface Engine {
   gpu: Gpu;
   network: Network;
   readback: Readback;
+  /** With DEBUG=2. */
+  times: KernelTimes | null;
 }
+
+/** What was submitted and is to be read. */
+interface Submitted {
+  block: ReadbackTicket;
+  times: KernelTimesTicket | null;
+}
+
+/** One answer in so many is timed: it takes several times as long, on a software adapter seconds. */
+const TIMED_EVERY = 25;
 
 /**
  * The network on a GPU, in the calling thread: one command buffer and one read-back per micro-turn. While a read-back is
@@ -28,6 +40,8 @@ export class GpuSession implements NativeBackend {
   readonly #counts: TokenCounts = { told: 0, said: 0 };
   readonly #history: History;
   #engine: Engine;
+  /** Counted where some are timed. */
+  #answers = 0;
 
   private constructor(options: BackendOptions, gpuOptions: GpuOptions, engine: Engine) {
     this.#options = options;
@@ -109,9 +123,13 @@ export class GpuSession implements NativeBackend {
 
   /** Reads a block in and answers: the output block, its closing token included. */
   async #speak(block: InputBlock): Promise<readonly number[]> {
-    const ticket = this.#submit(this.#planBlock(block), block, true);
+    const submitted = this.#submit(this.#planBlock(block), block, true)!;
     this.#counts.told += block.told.length;
-    const words = new Uint32Array(await ticket!.read());
+    const words = new Uint32Array(await submitted.block.read());
+    if (submitted.times) {
+      const line = kernelTimesLine(await submitted.times.read());
+      stderrLog.write("debug", `micro-turn ${block.turn}`, `kernel times, ms: ${line}`);
+    }
     const tokens = [...words.subarray(1, 1 + words[0]!)];
     // The token that closes a block is not fed back.
     this.#counts.said += tokens.length - 1;
@@ -123,24 +141,27 @@ export class GpuSession implements NativeBackend {
     return planned.map((token) => toRow(token, block.turn));
   }
 
-  /** One write, one command buffer. Returns the ticket of the output block if the model is to speak. */
-  #submit(rows: readonly Row[], block: InputBlock, speaks: boolean) {
-    const { gpu, network, readback } = this.#engine;
+  /** One write, one command buffer. Returns what is to be read if the model is to speak. */
+  #submit(rows: readonly Row[], block: InputBlock, speaks: boolean): Submitted | null {
+    const { gpu, network, readback, times } = this.#engine;
     const { limits } = this.#options.checkpoint.config;
     const { state } = network;
     gpu.throwIfFailed();
     state.input.write({ rows, turn: this.#turn(block.turn), pcm: block.pcm, video: block.video });
     const encoder = gpu.device.createCommandEncoder({ label: `micro-turn ${block.turn}` });
     encoder.clearBuffer(state.block.buffer, 0, 4);
-    const pass = encoder.beginComputePass();
+    const timed = speaks && times && ++this.#answers % TIMED_EVERY === 0 ? times.begin(encoder) : null;
+    const pass = timed ?? encoder.beginComputePass();
     const run = { rows: rows.length, hears: block.pcm !== null, sees: block.video !== null, speaks };
     network.recordInput(pass, run);
     const decodeSteps = speaks ? limits.outputTokensPerMicroTurn - 1 : 0;
     for (let i = 0; i < decodeSteps; i++) network.recordDecodeStep(pass);
     pass.end();
-    const ticket = speaks ? readback.record(encoder) : null;
+    const submitted = speaks
+      ? { block: readback.record(encoder), times: timed && times!.record(encoder, timed) }
+      : null;
     gpu.device.queue.submit([encoder.finish()]);
-    return ticket;
+    return submitted;
   }
 
   #turn(turn: number): Turn {
@@ -219,7 +240,7 @@ async function buildEngine(options: BackendOptions, gpuOptions: GpuOptions): Pro
     const network = await Network.create(gpu, checkpoint.config, uploadWeights(gpu, checkpoint, weights));
     const readback = new Readback(gpu, network.state.block);
     await gpu.settle();
-    return { gpu, network, readback };
+    return { gpu, network, readback, times: KernelTimes.create(gpu) };
   } catch (error) {
     gpu.close();
     throw error;

@@ -2,7 +2,7 @@ import { createDmel } from "../../../kernels/dmel/dmel.ts";
 import { createHmlp } from "../../../kernels/hmlp/hmlp.ts";
 import { emptySlots } from "../../../kernels/kv-cache.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
-import { type Dispatch, record } from "../../../src/gpu/plan.ts";
+import { type Dispatch, type DispatchTarget, record } from "../../../src/gpu/plan.ts";
 import { audioTokenCount, type NativeConfig } from "../config.ts";
 import { NetworkState } from "./network-state.ts";
 import { type Pass, PassBuilder, type StepViews } from "./pass.ts";
@@ -93,14 +93,14 @@ export class Network {
   }
 
   /** Records the run over the input block that `state.input` was written with. */
-  recordInput(pass: GPUComputePassEncoder, run: InputRun): void {
+  recordInput(pass: DispatchTarget, run: InputRun): void {
     if (run.hears) record(pass, this.#hear, run.rows);
     if (run.sees) record(pass, this.#see, run.rows);
     this.#recordPass(pass, this.#input, run.rows, run.speaks);
   }
 
   /** Records one decode step: the sampler's last token goes in, the next one is chosen. Nothing runs in a closed block. */
-  recordDecodeStep(pass: GPUComputePassEncoder): void {
+  recordDecodeStep(pass: DispatchTarget): void {
     this.#recordPass(pass, this.#decode, 1, true);
   }
 
@@ -109,7 +109,7 @@ export class Network {
     emptySlots(this.#gpu, this.state.slotPositions);
   }
 
-  #recordPass(pass: GPUComputePassEncoder, dispatches: Pass, rows: number, chooses: boolean): void {
+  #recordPass(pass: DispatchTarget, dispatches: Pass, rows: number, chooses: boolean): void {
     record(pass, [dispatches.embed], rows);
     for (const layer of dispatches.layers) record(pass, layer, rows);
     if (chooses) record(pass, dispatches.choose, rows);
