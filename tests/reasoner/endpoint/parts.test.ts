@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { questionOf } from "../../../src/reasoner/endpoint/ask-person.ts";
 import { backoffMs, retryAfterMs } from "../../../src/core/backoff.ts";
+import { questionOf } from "../../../src/reasoner/endpoint/ask-person.ts";
 import { endpointConfig, keyTravelsInClear } from "../../../src/reasoner/endpoint/environment.ts";
 
 describe("back-off", () => {
