@@ -6,13 +6,13 @@ import { expectClose, gaussian, input, readBack, run, step } from "../kernels/ha
 import { benchOnGpu } from "./bench.ts";
 import { measureDispatches, report } from "./measure.ts";
 
-/** The shipped model's: 80 micro-turns of 9 perceived tokens, 256 told and 256 said. */
+/** The shipped model's: 80 micro-turns of 6 perceived tokens, 256 told and 256 said. */
 const SHAPE = {
-  nHeads: 6,
-  nKvHeads: 2,
-  headDim: 32,
-  capacity: 80 * 9 + 512,
-  perceptionSlots: 80 * 9,
+  nHeads: 5,
+  nKvHeads: 1,
+  headDim: 64,
+  capacity: 80 * 6 + 512,
+  perceptionSlots: 80 * 6,
   perceptionTurns: 80,
 };
 

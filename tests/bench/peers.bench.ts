@@ -142,11 +142,11 @@ for (const format of ["f32", "f16", "q8"] as const) {
 }
 
 const SHAPE = {
-  nHeads: 6,
-  nKvHeads: 2,
-  headDim: 32,
-  capacity: 1232,
-  perceptionSlots: 720,
+  nHeads: 5,
+  nKvHeads: 1,
+  headDim: 64,
+  capacity: 992,
+  perceptionSlots: 480,
   perceptionTurns: 80,
 };
 

@@ -8,11 +8,11 @@ import { benchOnGpu } from "./bench.ts";
 import { measureDispatches, report } from "./measure.ts";
 
 const SHAPE = {
-  nHeads: 6,
-  nKvHeads: 2,
-  headDim: 32,
-  capacity: 1232,
-  rotaryLog2: Array.from({ length: 16 }, (_, i) => i + 3),
+  nHeads: 5,
+  nKvHeads: 1,
+  headDim: 64,
+  capacity: 992,
+  rotaryLog2: Array.from({ length: 32 }, (_, i) => (i < 16 ? i + 3 : 26)),
 };
 
 for (const nRows of [1, 33]) {

@@ -13,9 +13,9 @@ import { describeOnGpu, expectClose, gaussian, input, integers, output, run, ste
 import { runOnnx } from "./onnx.ts";
 
 const SHIPPED: AttentionShape = {
-  nHeads: 6,
-  nKvHeads: 2,
-  headDim: 32,
+  nHeads: 5,
+  nKvHeads: 1,
+  headDim: 64,
   capacity: 9 * 20 + 40 + 40,
   perceptionSlots: 9 * 20,
   perceptionTurns: 20,
@@ -89,7 +89,8 @@ describe("attention reference", () => {
     const graph = new OnnxGraph();
     const cacheDims = [1, nKvHeads, 1, capacity, headDim];
     // (rows, nKvHeads, heads per kv head, 1, headDim): the cache is broadcast over rows and heads.
-    const x = graph.input("x", "float32", [2, nKvHeads, nHeads / nKvHeads, 1, headDim]);
+    const dims = [2, nKvHeads, nHeads / nKvHeads, 1, headDim];
+    const x = graph.input("x", "float32", dims);
     const k = graph.node("Transpose", [graph.constant("k", "float32", cacheDims, keys)], {
       attributes: { perm: { ints: [0, 1, 2, 4, 3] } },
     });
@@ -104,8 +105,8 @@ describe("attention reference", () => {
     ]);
     const weights = graph.node("Softmax", [masked], { attributes: { axis: { int: -1 } } });
     const v = graph.constant("v", "float32", cacheDims, values);
-    graph.output(graph.node("MatMul", [weights, v], { name: "y" }), "float32", [2, nKvHeads, 3, 1, headDim]);
-    const actual = await runOnnx(graph, { x: { data: q, dims: [2, nKvHeads, 3, 1, headDim] } });
+    graph.output(graph.node("MatMul", [weights, v], { name: "y" }), "float32", dims);
+    const actual = await runOnnx(graph, { x: { data: q, dims } });
     const expected = attentionReference(shape, q, keys, values, slots, positions);
     expectClose(actual, expected, { absolute: 1e-5 });
   });
@@ -150,7 +151,7 @@ describeOnGpu("attention", (gpu) => {
 
   const rowsAt = (n: number, last = NOW) => Array.from({ length: n }, (_, i) => last - n + 1 + i);
 
-  for (const workgroupSize of [8, 24, 64]) {
+  for (const workgroupSize of [16, 48, 64]) {
     for (const splits of [1, 3]) {
       it(`agrees with the reference: ${workgroupSize} threads, ${splits} splits`, async () => {
         const tiling = { workgroupSize, splits };
@@ -171,13 +172,13 @@ describeOnGpu("attention", (gpu) => {
       shape,
       positions: rowsAt(2),
       slots,
-      tiling: { workgroupSize: 8, splits: 1 },
+      tiling: { workgroupSize: 16, splits: 1 },
     });
     await check({
       shape,
       positions: rowsAt(1),
       slots,
-      tiling: { workgroupSize: 8, splits: 4 },
+      tiling: { workgroupSize: 16, splits: 4 },
     });
   });
 
@@ -193,7 +194,7 @@ describeOnGpu("attention", (gpu) => {
 
   it("stays finite when one slot outweighs all others", async () => {
     const sharpness = 50;
-    const splits = { workgroupSize: 8, splits: 3 };
+    const splits = { workgroupSize: 16, splits: 3 };
     const spec = { shape: SHIPPED, positions: rowsAt(3), slots: slotPositions(SHIPPED, NOW), sharpness };
     await check(spec);
     await check({ ...spec, tiling: splits });
@@ -216,7 +217,7 @@ describeOnGpu("attention", (gpu) => {
 
   it.each([1, 3])("gives zeros to a row that sees nothing (%i splits)", async (splits) => {
     const slots = new Uint32Array(SHIPPED.capacity).fill(EMPTY_POSITION);
-    const tiling = { workgroupSize: 8, splits };
+    const tiling = { workgroupSize: 16, splits };
     const { actual } = await attend({ shape: SHIPPED, positions: [NOW], slots, tiling });
     expect(actual.every((value) => value === 0)).toBe(true);
   });
@@ -224,7 +225,7 @@ describeOnGpu("attention", (gpu) => {
   it.each([1, 3])(
     "leaves rows past the step alone, and all once the block is closed (%i splits)",
     async (splits) => {
-      const tiling = { workgroupSize: 8, splits };
+      const tiling = { workgroupSize: 16, splits };
       const spec = { shape: SHIPPED, positions: rowsAt(4), slots: slotPositions(SHIPPED, NOW), tiling };
       const rowLength = SHIPPED.nHeads * SHIPPED.headDim;
       const three = await attend({ ...spec, rows: 3 });
@@ -239,7 +240,7 @@ describeOnGpu("attention", (gpu) => {
 
   it("gives the same bits however many rows run at once", async () => {
     const slots = slotPositions(SHIPPED, NOW);
-    const tiling = { workgroupSize: 8, splits: 1 };
+    const tiling = { workgroupSize: 16, splits: 1 };
     const together = await attend({ shape: SHIPPED, positions: rowsAt(5), slots, tiling });
     const alone = await attend({ shape: SHIPPED, positions: rowsAt(1, NOW - 4), slots, tiling });
     expect([...alone.actual]).toEqual([...together.actual.subarray(0, alone.actual.length)]);
@@ -252,7 +253,7 @@ describeOnGpu("attention", (gpu) => {
     const make = (tiling: AttentionTiling) =>
       createAttention(gpu, { ...SHIPPED, ...buffers, label: "layers.0", maxRows: 1, tiling });
     await expect(make({ workgroupSize: 60, splits: 1 })).rejects.toThrow(
-      "layers.0: workgroupSize 60 is no multiple of headDim / 4 = 8",
+      "layers.0: workgroupSize 60 is no multiple of headDim / 4 = 16",
     );
   });
 });

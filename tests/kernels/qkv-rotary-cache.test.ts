@@ -34,11 +34,11 @@ function plainKeys(shape: QkvShape, keys: Float32Array): Float32Array {
 }
 
 const SHIPPED: QkvShape = {
-  nHeads: 6,
-  nKvHeads: 2,
-  headDim: 32,
+  nHeads: 5,
+  nKvHeads: 1,
+  headDim: 64,
   capacity: 200,
-  rotaryLog2: Array.from({ length: 16 }, (_, i) => i + 3),
+  rotaryLog2: Array.from({ length: 32 }, (_, i) => (i < 16 ? i + 3 : 26)),
 };
 const SMALL: QkvShape = { nHeads: 1, nKvHeads: 1, headDim: 4, capacity: 3, rotaryLog2: [0, 31] };
 const WIDE: QkvShape = { nHeads: 4, nKvHeads: 4, headDim: 8, capacity: 17, rotaryLog2: [1, 2, 20, 26] };

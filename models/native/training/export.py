@@ -33,7 +33,7 @@ def write_checkpoint(model: Native, folder: str) -> None:
 def shrink(config: dict) -> dict:
     """The shipped shape at the smallest widths that still exercise every part."""
     small = {**config, "name": "native/tiny", "dim": 64, "nLayers": 2, "nHeads": 4, "nKvHeads": 2, "headDim": 16, "ffDim": 96}
-    small["rotaryLog2"] = config["rotaryLog2"][::2]
+    small["rotaryLog2"] = config["rotaryLog2"][:: config["headDim"] // small["headDim"]]
     folds = [dict(f) for f in config["video"]["folds"]]
     for fold in folds:
         fold["out"] = 64 if fold is folds[-1] else 32

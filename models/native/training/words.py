@@ -133,12 +133,13 @@ def variation(rng: random.Random, text: str) -> str:
     return text
 
 
-def phrase(rng: random.Random) -> str:
+def phrase(rng: random.Random, unknown: float = 0.2) -> str:
+    """What somebody wants to be told. unknown: the share of phrases with a word that is made up, at most 0.7."""
     roll = rng.random()
     if roll < 0.3:
         return rng.choice(PHRASES)
     words = [rng.choice(PHRASE_WORDS) for _ in range(rng.randint(1, 4))]
-    if roll > 0.8:  # a word nobody has foreseen: copying must not depend on knowing it
+    if roll > 1 - unknown:  # a word nobody has foreseen: copying must not depend on knowing it
         words[rng.randrange(len(words))] = "".join(rng.choice("aeiou" if i % 2 else "bcdfghklmnprstvwz") for i in range(rng.randint(3, 6)))
     return " ".join(words)
 
