@@ -6,6 +6,8 @@ import { powerDb } from "./power.ts";
 import { ReferenceTrack } from "./reference-track.ts";
 import { TappedSpeaker } from "./tapped-speaker.ts";
 
+/** Noise first: an amplifier or a sound server that wakes up swallows or tears what it is given first. */
+const WAKE_MS = 700;
 /** The chirp whose echo tells delay and level; then noise for the canceller to learn from. Levels are peaks. */
 const CHIRP = { lengthMs: 600, fromHz: 300, toHz: 4000, level: 0.25 };
 const NOISE = { lengthMs: 3500, level: 0.2 };
@@ -42,7 +44,7 @@ export interface EchoProbeOptions {
 }
 
 /**
- * Plays a chirp and some noise, five seconds in all, and measures what the microphone hears of it, without and with
+ * Plays noise with a chirp in it, five seconds in all, and measures what the microphone hears of it, without and with
  * echo cancellation. Opens both for as long.
  *
  * @throws RuntimeError "device-unavailable" if one of them does not work; the signal's reason.
@@ -50,7 +52,7 @@ export interface EchoProbeOptions {
 export async function measureEcho(options: EchoProbeOptions, signal: AbortSignal): Promise<EchoReport> {
   const { microphone, speaker, sampleRateHz, clock } = options;
   const played = new ReferenceTrack(sampleRateHz);
-  const lengthMs = 2 * QUIET_MS + CHIRP.lengthMs + NOISE.lengthMs;
+  const lengthMs = 2 * QUIET_MS + WAKE_MS + CHIRP.lengthMs + NOISE.lengthMs;
   const raw = new Float32Array(Math.round((lengthMs / 1000) * sampleRateHz));
   const recorder = new CancelledMicrophone(listenedTo(microphone, raw), played);
   const tapped = new TappedSpeaker(speaker, played);
@@ -107,19 +109,25 @@ async function playProbe(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<number | null> {
+  const playNoise = async (lengthMs: number) => {
+    for (let givenMs = 0; givenMs < lengthMs; givenMs += PIECE_MS) {
+      signal.throwIfAborted();
+      await speaker.play("", noise(sampleRateHz)).finished;
+    }
+  };
+  let started: Promise<number | null> = Promise.resolve(null);
   try {
     await clock.sleepUntil(QUIET_MS, signal);
+    await playNoise(WAKE_MS);
     const chirp = speaker.play("", { sampleRateHz, samples: chirpSamples(sampleRateHz) });
-    for (let last = chirp, givenMs = 0; givenMs < NOISE.lengthMs; givenMs += PIECE_MS) {
-      await last.finished;
-      signal.throwIfAborted();
-      last = speaker.play("", noise(sampleRateHz));
-    }
-    return await chirp.started;
+    ({ started } = chirp);
+    await chirp.finished;
+    await playNoise(NOISE.lengthMs);
   } catch (fault) {
-    if (signal.aborted) return null;
-    throw fault;
+    // Enough has been heard before all was played: a sound server may stand still for a while.
+    if (!signal.aborted) throw fault;
   }
+  return started;
 }
 
 /** A live speaker works while its states are taken. */

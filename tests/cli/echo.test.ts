@@ -15,10 +15,14 @@ const RATE_HZ = 16_000;
 const noStates: Source = { name: "states", kind: "events", recorded: false, async *open() {} };
 
 /** A room in which speaker and microphone of one clock belong together. */
-function roomParts(delayMs: number): Parts {
+/** @param delaysMs of the echo in one room after the other; the last one stays. */
+function roomParts(delaysMs: readonly number[]): Parts {
+  let entered = 0;
   let room: VirtualRoom | null = null;
-  const enter = (clock: Clock) =>
-    new VirtualRoom(clock, { sampleRateHz: RATE_HZ, delayMs, gain: 0.3, lengthMs: 60_000 });
+  const enter = (clock: Clock) => {
+    const delayMs = delaysMs[Math.min(entered++, delaysMs.length - 1)]!;
+    return new VirtualRoom(clock, { sampleRateHz: RATE_HZ, delayMs, gain: 0.3, lengthMs: 60_000 });
+  };
   return {
     ...shippedParts,
     speaker: (_spec, clock): Speaker => {
@@ -34,8 +38,8 @@ function roomParts(delayMs: number): Parts {
   };
 }
 
-async function setUp(delayMs: number, echo: "cancel" | "system" | "off" = "cancel") {
-  const parts = roomParts(delayMs);
+async function setUp(delayMs: number | number[], echo: "cancel" | "system" | "off" = "cancel") {
+  const parts = roomParts([delayMs].flat());
   const lines: string[] = [];
   const log: Log = { write: (_level, part, message) => lines.push(`${part}: ${message}`) };
   const profile = profileOf({ echo });
@@ -44,8 +48,8 @@ async function setUp(delayMs: number, echo: "cancel" | "system" | "off" = "cance
     microphone: parts.microphone("room", RATE_HZ),
   };
   const signal = new AbortController().signal;
-  const clock = new VirtualClock();
-  const given = withoutEcho({ profile, parts, sampleRateHz: RATE_HZ, log, clock }, sound, signal);
+  const makeClock = () => new VirtualClock();
+  const given = withoutEcho({ profile, parts, sampleRateHz: RATE_HZ, log, makeClock }, sound, signal);
   return { sound, given, lines };
 }
 
@@ -57,6 +61,13 @@ test("measures the echo, says so, and puts a canceller between microphone and sp
   expect(speaker.states).toBe(noStates);
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatch(/^echo: after \d\d ms, \d dB fainter than it was played; made \d\d dB fainter$/);
+});
+
+test("repeats a test that fails once, as it does over a sound server that has just begun", async () => {
+  // The first room is only named, the second tested first.
+  const { given, lines } = await setUp([40, 330, 40]);
+  expect((await given).microphone).toBeInstanceOf(CancelledMicrophone);
+  expect(lines[0]).toMatch(/^echo: after \d\d ms/);
 });
 
 test("refuses an open microphone beside a speaker whose echo cannot be cancelled", async () => {
