@@ -1,6 +1,5 @@
 import type { Clock } from "../../src/core/clock.ts";
 import type { Captured, Source } from "../../src/core/device.ts";
-import { withoutSecrets } from "../../src/core/secrets.ts";
 import { blocksOf } from "../media/bytes.ts";
 import type { RunningProgram } from "../media/child.ts";
 import { LiveSource } from "../media/live-source.ts";
@@ -31,11 +30,7 @@ export class LiveCamera implements Source {
   constructor(options: LiveCameraOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#live = new LiveSource({
-      ...options,
-      launch: async (signal) => discreet(await options.launch(signal)),
-      items: (output, clock) => this.#frames(output, clock),
-    });
+    this.#live = new LiveSource({ ...options, items: (output, clock) => this.#frames(output, clock) });
   }
 
   prepare(signal: AbortSignal): Promise<void> {
@@ -55,17 +50,4 @@ export class LiveCamera implements Source {
       yield { kind: "frame", captureMs, ...oriented({ width, height, rgb }, this.#options) };
     }
   }
-}
-
-/** A program that complains names its camera's address, and a network camera's may hold a password. */
-function discreet(program: RunningProgram): RunningProgram {
-  return {
-    stdout: program.stdout,
-    stdin: program.stdin,
-    ended: program.ended,
-    get lastComplaint() {
-      return withoutSecrets(program.lastComplaint);
-    },
-    kill: () => program.kill(),
-  };
 }

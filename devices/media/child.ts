@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { RuntimeError } from "../../src/core/errors.ts";
+import { withoutSecrets } from "../../src/core/secrets.ts";
 
 /** What a program says on stderr is kept up to here, from its beginning: the first message names the cause. */
 const MAX_STDERR_CHARS = 4000;
@@ -14,7 +15,7 @@ export interface RunningProgram {
   readonly stdin: Pick<Writable, "write" | "writableLength"> | null;
   /** Resolves with the exit status, null if it was killed; rejects with "missing-program" if it could not be started. */
   readonly ended: Promise<number | null>;
-  /** The last line that it wrote to stderr, "" if none. */
+  /** The last line that it wrote to stderr, "" if none. Addresses in it come without their passwords. */
   readonly lastComplaint: string;
   kill(): void;
 }
@@ -87,13 +88,13 @@ export class Program implements RunningProgram {
     if (signal.aborted) this.kill();
   }
 
-  /** The first line that the program wrote to stderr, "" if none. */
+  /** The first line that the program wrote to stderr, "" if none, without passwords. */
   get complaint(): string {
-    return this.#stderr.trim().split("\n")[0] ?? "";
+    return withoutSecrets(this.#stderr.trim().split("\n")[0] ?? "");
   }
 
   get lastComplaint(): string {
-    return this.#lastStderr.trim().split("\n").at(-1) ?? "";
+    return withoutSecrets(this.#lastStderr.trim().split("\n").at(-1) ?? "");
   }
 
   kill(): void {
