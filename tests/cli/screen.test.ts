@@ -171,15 +171,18 @@ describe("a session with a screen", () => {
     await vi.waitFor(() => expect(io.stderr).toContain("screen: "), PATIENCE);
     const url = /screen: (\S+)\/ for/.exec(io.stderr)![1]!;
     const shown = new Set<string>();
+    let microTurns = 0;
     const socket = new WebSocket(`${url.replace("http", "ws")}/live`);
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) return;
       const view: ScreenView & { sheet: number } = JSON.parse(data.toString());
       for (const { device, state } of view.devices) shown.add(`${device} ${state}`);
+      microTurns = view.columns.length;
       socket.send(JSON.stringify({ ack: view.sheet }));
     });
     const [lost, ready] = ["lost", "ready"].map((state) => `camera v4l2:/dev/video7 ${state}`);
-    await once(socket, "open");
+    // The page is there before the camera is: one that is missing from the start would end the session.
+    await vi.waitFor(() => expect(microTurns).toBeGreaterThan(0), PATIENCE);
     rmSync(plug);
     await vi.waitFor(() => expect([...shown]).toEqual([lost]), PATIENCE);
     writeFileSync(plug, "");
