@@ -5,17 +5,14 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { RuntimeError } from "../core/errors.ts";
+import { lockedFilesSchema } from "../hub/locked-files.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const SHIPPED_MODEL = join(ROOT, "models/native/shipped");
 export const LOCK_PATH = join(ROOT, "models/model-lock.json");
 
-const fileLockSchema = z.strictObject({
-  sizeBytes: z.number().int().min(0),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
-/** Folder below the project's root -> file -> size and digest. */
-const lockSchema = z.record(z.string(), z.record(z.string(), fileLockSchema));
+/** Folder below the project's root -> its files. */
+const lockSchema = z.record(z.string(), lockedFilesSchema);
 export type ModelLock = z.infer<typeof lockSchema>;
 
 export interface FileCheck {

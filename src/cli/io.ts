@@ -1,4 +1,5 @@
-import { RuntimeError } from "../core/errors.ts";
+import type { RuntimeError } from "../core/errors.ts";
+import { outputFailed } from "../core/output.ts";
 import type { Io } from "./command.ts";
 
 export interface ProcessIo extends Io {
@@ -36,21 +37,4 @@ export function processIo(): ProcessIo {
       return failure;
     },
   };
-}
-
-/** What a failed write means for the person who asked for it. */
-export function outputFailed(part: string, cause: NodeJS.ErrnoException): RuntimeError {
-  const remedies: Record<string, string> = {
-    ENOSPC: "The disk is full: free some space or write elsewhere",
-    EDQUOT: "The disk quota is used up: free some space or write elsewhere",
-    EACCES: "Choose a folder that you may write to",
-    EROFS: "Choose a folder that you may write to",
-  };
-  const remedy = remedies[cause.code ?? ""];
-  return new RuntimeError("output-failed", {
-    part,
-    problem: `could not be written: ${cause.message}`,
-    ...(remedy ? { remedy } : {}),
-    cause,
-  });
 }

@@ -1,9 +1,9 @@
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { EXIT, RuntimeError } from "../core/errors.ts";
+import { writeWhole } from "../core/output.ts";
 import { LOCK_PATH, lockFolder, lockName, readLock, SHIPPED_MODEL, verifyFolder } from "./checkpoints.ts";
 import { type Invocation, requiredArgument } from "./command.ts";
-import { writeWhole } from "./files.ts";
 
 const ROOT = resolve(SHIPPED_MODEL, "../../..");
 

@@ -1,4 +1,3 @@
-import { createBuffer } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import type { DispatchTarget } from "./plan.ts";
 import { Readback, type ReadbackTicket } from "./readback.ts";
@@ -19,11 +18,10 @@ export class KernelTimes {
   private constructor(gpu: Gpu, stamps: GPUQuerySet) {
     this.#stamps = stamps;
     const sizeBytes = 2 * MAX_TIMED * BYTES_A_STAMP;
-    const copy = createBuffer(gpu, { label: "kernel times", sizeBytes });
     const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
-    this.#resolved = gpu.device.createBuffer({ label: "kernel times resolved", size: sizeBytes, usage });
+    this.#resolved = gpu.device.createBuffer({ label: "kernel times", size: sizeBytes, usage });
     gpu.created.buffers++;
-    this.#readback = new Readback(gpu, { ...copy, buffer: this.#resolved });
+    this.#readback = new Readback(gpu, { buffer: this.#resolved, offset: 0, sizeBytes });
   }
 
   /** Null if the device was opened without "timestamp-query". */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Backoff, backoffMs, retryAfterMs } from "../core/backoff.ts";
 import { messageOf, RuntimeError } from "../core/errors.ts";
 
@@ -80,7 +81,8 @@ export class Hub {
             cause: fault,
           });
         }
-        await sleep(backoffMs(this.#backoff, failures, fault.retryAfterMs, Math.random), signal);
+        const waitMs = backoffMs(this.#backoff, failures, fault.retryAfterMs, Math.random);
+        await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
     }
   }
@@ -143,18 +145,4 @@ export class Hub {
 /** A body that is not what its head promised: worth another attempt. */
 export function cutShort(problem: string): Error {
   return new Transient(problem);
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", stop, { once: true });
-  });
 }

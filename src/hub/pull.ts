@@ -1,9 +1,11 @@
-import { mkdir, readFile, rename, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { RuntimeError } from "../core/errors.ts";
+import { writeWhole } from "../core/output.ts";
 import { download } from "./download.ts";
 import type { Hub } from "./hub.ts";
+import { lockedFilesSchema } from "./locked-files.ts";
 import { readSnapshot, type Snapshot } from "./snapshot.ts";
 
 /** Beside the files: which commit they are of, and their digests. */
@@ -13,10 +15,7 @@ const pullLockSchema = z.strictObject({
   repository: z.string(),
   commit: z.string().regex(/^[0-9a-f]{40}$/),
   licence: z.string().nullable(),
-  files: z.record(
-    z.string(),
-    z.strictObject({ sizeBytes: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
-  ),
+  files: lockedFilesSchema,
 });
 export type PullLock = z.infer<typeof pullLockSchema>;
 
@@ -64,9 +63,7 @@ export async function pull(hub: Hub, options: PullOptions): Promise<PullLock> {
   }
   const { commit, licence } = snapshot;
   const lock = { repository, commit, licence, files };
-  const path = join(folder, PULL_LOCK);
-  await writeFile(`${path}.part`, `${JSON.stringify(lock, null, 2)}\n`);
-  await rename(`${path}.part`, path);
+  await writeWhole(join(folder, PULL_LOCK), `${JSON.stringify(lock, null, 2)}\n`);
   return lock;
 }
 

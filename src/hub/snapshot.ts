@@ -102,7 +102,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** True for a name that would be written outside of the folder, or over the files that a pull itself keeps there. */
+/** True for a name that would be written outside of the folder. */
 function leavesFolder(path: string): boolean {
   const names = path.split("/");
   return path.includes("\\") || path.includes("\0") || names.some((name) => ["", ".", ".."].includes(name));
