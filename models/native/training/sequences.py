@@ -49,7 +49,8 @@ class Sample:
     wait: list = field(default_factory=list)  # for clock tokens: class of WAITS until the reminder is due; else -1
     count: list = field(default_factory=list)  # for clock tokens: where a running count stands, 0-199; else -1
     levels: np.ndarray | None = None  # (4 turns, 80) u8
-    luma: np.ndarray | None = None  # (2 turns, h, w) u8
+    luma: np.ndarray | None = None  # (2 film micro-turns, h, w) u8
+    pairs: np.ndarray | None = None  # (turns) which frame pairs of luma are perceived, in order
     labels: dict = field(default_factory=dict)  # per turn, for the auxiliary heads
 
     def add(self, kind, ident, pos, target=-1, weight=0.0, given=False, turn=-1, wait=-1, count=-1):
@@ -113,6 +114,8 @@ class Partner:
                 return say(words.GREET[detail])
             case "other":
                 return say(words.CANNOT)
+            case "sensor":
+                return []
             case _:
                 raise ValueError(intent)
 
@@ -139,16 +142,19 @@ class Writer:
         self.owed: list[int] = []
         self.owed_yield = False
 
-    def turn(self, row: int, texts, rep=False, speech=False, seen=True, free=False):
-        """Micro-turn `row` of the sample. texts: (words, intent, detail). seen: a repetition shows in the video. free: nothing is asked."""
+    def turn(self, row: int, texts, rep=False, speech=False, seen=True, free=False, film_row: int | None = None):
+        """Micro-turn `row` of the sample. texts: (words, intent, detail). seen: a repetition shows in the video. free: nothing is asked.
+
+        film_row: which micro-turn of the film and of the sound is perceived, where this is not `row`."""
         turn, out, partner = self.first + row, self.out, self.partner
         base = turn * SLOTS
-        if 0 <= row < self.audio:
+        film_row = row if film_row is None else film_row
+        if 0 <= film_row < self.audio:
             for i in range(4):
-                out.add(AUDIO, row * 4 + i, base + SLOT_AUDIO + i)
-        if 0 <= row < self.video:
+                out.add(AUDIO, film_row * 4 + i, base + SLOT_AUDIO + i)
+        if 0 <= film_row < self.video:
             for i in range(self.tiles):
-                out.add(VIDEO, row * self.tiles + i, base + SLOT_VIDEO + i)
+                out.add(VIDEO, film_row * self.tiles + i, base + SLOT_VIDEO + i)
         answer: list[int] = []
         slot = SLOT_TOLD
         for text, intent, detail in texts:
@@ -196,9 +202,15 @@ class Writer:
             partner.count += 1  # a number said for nothing: the count goes on from it
             actual, wild = self.codec.ids(str(partner.count)), True
         ask = 0.0 if free or wild or (rep and not seen and not given and not texts) else 1.0
-        out.add(CLOCK, turn + 1, base + SLOT_CLOCK, ideal[0] if ideal else NEXT, ask, given, row, wait, standing if partner.counting and 0 <= standing < 200 else -1)
+        out.add(CLOCK, turn + 1, base + SLOT_CLOCK, ideal[0] if ideal else NEXT, ask, given, film_row, wait, standing if partner.counting and 0 <= standing < 200 else -1)
         followed = actual == ideal
         for i, ident in enumerate(actual):
             after = actual[i + 1] if i + 1 < len(actual) else NEXT
             closes = i + 1 == MAX_SAID
             out.add(SAID, ident, base + SLOT_SAID + i, -1 if closes or not followed and not wild else after, 0.0 if wild else 1.0)
+
+    def pass_over(self, row: int) -> None:
+        """Micro-turn `row` of the sample is left out: what time brought in it has been said, and nothing is perceived or asked."""
+        reminder, _ = self.partner.due(self.first + row)
+        for i, ident in enumerate(reminder[:MAX_SAID]):
+            self.out.add(SAID, ident, (self.first + row) * SLOTS + SLOT_SAID + i)

@@ -49,7 +49,7 @@ def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
     if samples[0].levels is not None:
         batch["levels"] = np.concatenate([s.levels for s in samples])
     if samples[0].luma is not None:
-        f = np.concatenate([veiled(video_features(s.luma), i) for i, s in enumerate(samples)])
+        f = np.concatenate([veiled(perceived(video_features(s.luma), s.pairs), i) for i, s in enumerate(samples)])
         batch["patches"] = patches(f, VIDEO_CONFIG["tile"], VIDEO_CONFIG["folds"][0]["h"])
     for name in samples[0].labels:
         batch["label_" + name] = np.concatenate([s.labels[name] for s in samples]).astype(np.float32)
@@ -61,6 +61,11 @@ def collate(samples: list[Sample]) -> dict[str, np.ndarray]:
             at += [i * n + rows[r] for r in range(turns)]
         batch["label_at"] = np.array(at, np.int64)
     return batch
+
+
+def perceived(features: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The frames of those pairs that are perceived, in order."""
+    return features[np.stack([2 * pairs, 2 * pairs + 1], 1).reshape(-1)]
 
 
 def veiled(features: np.ndarray, i: int) -> np.ndarray:

@@ -96,6 +96,8 @@ turn move walk run jump swing lift drop press pull push twist bend reach hold gr
 watch wait rest stay keep let make get put set switch change swap bring give show tell ask say try start finish repeat follow lead catch throw kick roll rock shake tap point""".split()
 NAMES = "france spain music dinner pizza football rain london the door my mother the lamp water a taxi the news the sky paris the kitchen physics gold snow berlin a cat bread".split()
 
+SENSORS = "range distance tilt battery temperature bumper button switch door light speed turn voltage current heading roll pitch yaw pressure humidity pulse heart_rate left right imu gyro weight level".split()
+
 NUMBERS = [str(n) for n in range(200)]
 
 
@@ -133,6 +135,18 @@ def variation(rng: random.Random, text: str) -> str:
     return text
 
 
+def sensor_line(rng: random.Random) -> str:
+    """A line of a board on the serial port, as `range 2.5`: nothing that asks for an answer."""
+    name = rng.choice(SENSORS) if rng.random() < 0.7 else made_up(rng)
+    values = [str(rng.randint(-5, 199)) if rng.random() < 0.4 else f"{rng.uniform(-20, 200):.{rng.randint(1, 2)}f}" for _ in range(rng.choice([1, 1, 1, 2, 3]))]
+    return " ".join([name, *values]) if rng.random() < 0.8 else f"{name} {rng.choice(['on', 'off', 'ok', 'up', 'down', 'open', 'closed', 'low', 'high'])}"
+
+
+def made_up(rng: random.Random) -> str:
+    """A word that nobody has foreseen, of 3 to 6 letters."""
+    return "".join(rng.choice("aeiou" if i % 2 else "bcdfghklmnprstvwz") for i in range(rng.randint(3, 6)))
+
+
 def phrase(rng: random.Random, unknown: float = 0.2) -> str:
     """What somebody wants to be told. unknown: the share of phrases with a word that is made up, at most 0.7."""
     roll = rng.random()
@@ -140,7 +154,7 @@ def phrase(rng: random.Random, unknown: float = 0.2) -> str:
         return rng.choice(PHRASES)
     words = [rng.choice(PHRASE_WORDS) for _ in range(rng.randint(1, 4))]
     if roll > 1 - unknown:  # a word nobody has foreseen: copying must not depend on knowing it
-        words[rng.randrange(len(words))] = "".join(rng.choice("aeiou" if i % 2 else "bcdfghklmnprstvwz") for i in range(rng.randint(3, 6)))
+        words[rng.randrange(len(words))] = made_up(rng)
     return " ".join(words)
 
 

@@ -1,0 +1,79 @@
+/** Contributes nothing to the sum of embeddings, and is never sampled. */
+export const ZERO_TOKEN = -1;
+
+/** How a token is drawn: softmax of logits / temperature, among the topK likeliest. */
+export interface Sampling {
+  /** 0 is greedy. */
+  temperature: number;
+  /** 0 is all. */
+  topK: number;
+}
+
+/** One frame of 80 ms, as the network takes it in. */
+export interface FrameInput {
+  /** (1 + nQ) tokens of this step, already delayed: text, then audio codebooks. ZERO_TOKEN where there is none. */
+  tokens: Int32Array;
+  /** (dim) what to put in the place of the sum of these tokens' embeddings. */
+  embedding?: Float32Array;
+  /**
+   * What the depth steps are given in the place of the sampled text token. A function is called with the sampled token; it
+   * splits the frame into two submissions.
+   */
+  text?: number | ((sampled: number) => number);
+  /** (depQ) what each depth step hands to the next in the place of what it sampled; null at k: what it sampled. */
+  audio?: readonly (number | null)[];
+  /** Depth steps to run, 0 to depQ. Default all. */
+  depthSteps?: number;
+  /** Reads logits back as well; slower. */
+  inspect?: boolean;
+}
+
+export interface FrameOutput {
+  /** The text token that was sampled, whatever was put in its place. */
+  text: number;
+  /** (depthSteps) the audio tokens that were sampled. */
+  audio: Int32Array;
+  /** (nExtraHeads, classes) probabilities, row-major; empty without extra heads. */
+  extraHeads: Float32Array;
+  /** With `inspect`. */
+  inspected?: {
+    /** (textCard) after guidance. */
+    textLogits: Float32Array;
+    /** (dim) after the output norm. */
+    transformerOut: Float32Array;
+    /** (depthSteps, card) after guidance, row-major. */
+    depthLogits: Float32Array;
+  };
+}
+
+/** What a model is conditioned on, as vectors; see `conditioners` for where these come from. */
+export interface Conditions {
+  /** (dim) added to the input of every step. */
+  sum?: Float32Array;
+  /** (length, dim) attended to by every layer, row-major. */
+  cross?: Float32Array;
+}
+
+export interface LanguageModelOptions {
+  text: Sampling;
+  audio: Sampling;
+  /** Seeds the draws; the same seed gives the same session. */
+  seed: number;
+  conditions?: Conditions;
+  /** Classifier-free guidance: logits = null + (conditioned - null) * coefficient, for text and every depth step. */
+  guidance?: { coefficient: number; conditions: Conditions };
+  /** Keys a step sees, itself included. Default: the configuration's context. */
+  window?: number;
+}
+
+/**
+ * The network of a Moshi-family model: the temporal transformer over frames, and within each frame the depth transformer
+ * over codebooks. Which token goes in when is not its concern: see generation.ts.
+ */
+export interface LanguageModel {
+  /** One step. One call at a time; the input is borrowed until the promise settles. */
+  frame(input: FrameInput): Promise<FrameOutput>;
+  /** Forgets the session: the next frame is a first frame. Draws begin anew from the seed. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
