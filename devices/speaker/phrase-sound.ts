@@ -4,23 +4,36 @@ import { DriftResampler } from "../../src/signal/drift-resampler.ts";
 /** Sound that is converted at a time, ms: a long phrase must not hold up the session, and its speed may change. */
 const PIECE_MS = 40;
 
-/** One phrase at the speaker's rate, converted as it is taken, at a speed that follows the speaker's clock. */
+/**
+ * One phrase at the speaker's rate, converted as it is taken, at a speed that follows the speaker's clock. A piece of a
+ * stream leaves its last samples, which wait for those after them, to the piece that carries on from it.
+ */
 export class PhraseSound {
   readonly #samples: Float32Array;
   readonly #fromHz: number;
   readonly #toHz: number;
+  readonly #isStream: boolean;
   readonly #resampler: DriftResampler;
   readonly #piece: number;
   #used = 0;
+  /** True when the last samples have been converted, or are another piece's to convert. */
   #flushed = false;
+  #isCarriedOn = false;
   #ready = new Float32Array(0);
 
-  /** @param speech kept until it has been taken. */
-  constructor({ samples, sampleRateHz }: Speech, toHz: number) {
+  /**
+   * @param speech kept until it has been taken.
+   * @param before taken right before this one; carried on if both are of one stream and it has not ended yet.
+   */
+  constructor({ samples, sampleRateHz, isStream = false }: Speech, toHz: number, before?: PhraseSound) {
     this.#samples = samples;
     this.#fromHz = sampleRateHz;
     this.#toHz = toHz;
-    this.#resampler = new DriftResampler(sampleRateHz, toHz);
+    this.#isStream = isStream;
+    const carriesOn =
+      isStream && before?.#isStream && !before.#flushed && before.#fromHz === sampleRateHz ? before : null;
+    if (carriesOn) carriesOn.#isCarriedOn = true;
+    this.#resampler = carriesOn?.#resampler ?? new DriftResampler(sampleRateHz, toHz);
     this.#piece = Math.ceil((PIECE_MS / 1000) * sampleRateHz);
   }
 
@@ -51,7 +64,7 @@ export class PhraseSound {
     this.#used += piece.length;
     if (piece.length > 0) return this.#resampler.push(piece, speed);
     this.#flushed = true;
-    return this.#resampler.flush();
+    return this.#isCarriedOn ? new Float32Array(0) : this.#resampler.flush();
   }
 
   #append(samples: Float32Array): void {

@@ -26,6 +26,10 @@ export class SpeakerTap implements Speaker {
     return this.#speaker.underruns ?? 0;
   }
 
+  get aheadMs(): number {
+    return this.#speaker.aheadMs ?? 0;
+  }
+
   play(text: string, speech: Speech): Playback {
     const { began, ended } = this.#events;
     const playback = this.#speaker.play(text, speech);

@@ -30,6 +30,8 @@ export interface Source {
 export interface Speech {
   sampleRateHz: number;
   samples: Float32Array;
+  /** True for a piece of a stream: played right after another such piece it carries on from it without a seam. */
+  isStream?: boolean;
 }
 
 /** Text to speech. */
@@ -64,6 +66,8 @@ export interface Speaker {
   readonly states?: Source;
   /** Live speakers: how often the device ran dry in the middle of a phrase. */
   readonly underruns?: number;
+  /** Live speakers: how long before it sounds the next piece of a stream must be here, or there is a gap, ms. */
+  readonly aheadMs?: number;
   /** Queues one phrase. Phrases play in the order of the calls. `speech` is kept until it has sounded. */
   play(text: string, speech: Speech): Playback;
   /** Drops what has not sounded; silent within 50 ms. */
