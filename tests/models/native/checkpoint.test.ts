@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadCheckpoint, tensorShapes } from "../../../models/native/checkpoint.ts";
 import { quantizeQ8, toF32 } from "../../../models/native/quantize.ts";
-import { float32FromFloat16, parseSafetensors } from "../../../models/native/safetensors.ts";
+import { parseSafetensors } from "../../../models/native/safetensors.ts";
+import { float32FromFloat16 } from "../../../models/tensors/element-types.ts";
 import {
   randomStoredTensors,
   randomTensors,
