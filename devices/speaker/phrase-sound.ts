@@ -30,10 +30,8 @@ export class PhraseSound {
     this.#fromHz = sampleRateHz;
     this.#toHz = toHz;
     this.#isStream = isStream;
-    const carriesOn =
-      isStream && before?.#isStream && !before.#flushed && before.#fromHz === sampleRateHz ? before : null;
-    if (carriesOn) carriesOn.#isCarriedOn = true;
-    this.#resampler = carriesOn?.#resampler ?? new DriftResampler(sampleRateHz, toHz);
+    const carriedOn = isStream && before ? before.#handOver(sampleRateHz) : null;
+    this.#resampler = carriedOn ?? new DriftResampler(sampleRateHz, toHz);
     this.#piece = Math.ceil((PIECE_MS / 1000) * sampleRateHz);
   }
 
@@ -57,6 +55,13 @@ export class PhraseSound {
     const taken = this.#ready.slice(0, count);
     this.#ready = this.#ready.slice(count);
     return taken;
+  }
+
+  /** The resampler for what follows in the same stream; null if this has ended, or cannot go on. */
+  #handOver(sampleRateHz: number): DriftResampler | null {
+    if (!this.#isStream || this.#flushed || this.#fromHz !== sampleRateHz) return null;
+    this.#isCarriedOn = true;
+    return this.#resampler;
   }
 
   #next(speed: number): Float32Array {
