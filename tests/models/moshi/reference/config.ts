@@ -28,6 +28,8 @@ export interface ReferenceConfig {
     lowRank: number | null;
     /** LayerNorm before each codebook's logits. */
     outputNorm: boolean;
+    /** Steps that a step sees, itself included. */
+    window: number;
   };
 }
 
@@ -71,6 +73,7 @@ export function referenceConfig(json: Json): ReferenceConfig {
       gatedDim: gatedWidth(depthDim, depthFeedForward),
       schedule: schedule ?? Array.from({ length: depQ }, (_, k) => k),
       lowRank: (json.depformer_low_rank_embeddings as number | null | undefined) ?? null,
+      window: depQ,
       outputNorm: json.depformer_norm === "layer_norm",
     },
   };

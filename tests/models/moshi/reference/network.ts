@@ -191,7 +191,7 @@ export class ReferenceDepth {
    * @returns (card) logits.
    */
   step(k: number, token: number): Vector {
-    const { dim, nHeads, nLayers, gatedDim, schedule, outputNorm } = this.#config.depth;
+    const { dim, nHeads, nLayers, gatedDim, schedule, outputNorm, window } = this.#config.depth;
     const set = schedule[k]!;
     let x = linear(this.#weights(`depformer_in.${set}.weight`), this.#t, dim);
     x = add(x, k === 0 ? this.#text(token) : this.#audio(k - 1, token));
@@ -204,7 +204,7 @@ export class ReferenceDepth {
       cache.keys.push(linear(projection, normed, dim, (3 * set + 1) * dim));
       cache.values.push(linear(projection, normed, dim, (3 * set + 2) * dim));
       const q = linear(projection, normed, dim, 3 * set * dim);
-      const seen = attention(q, cache.keys, cache.values, nHeads);
+      const seen = attention(q, cache.keys.slice(-window), cache.values.slice(-window), nHeads);
       x = add(x, linear(weight("self_attn.out_proj.weight"), seen, dim, set * dim));
       const hidden = rmsNorm(x, weight("norm2.alpha"));
       const linearIn = weight(`gating.${set}.linear_in.weight`);
