@@ -5,16 +5,9 @@ import { LiveCamera } from "./camera/live-camera.ts";
 import type { Orientation } from "./camera/orientation.ts";
 import type { WantedVideo } from "./camera/v4l2-modes.ts";
 import { Program, type ProgramOptions } from "./media/child.ts";
+import { isChatter, reportReader } from "./media/player-reports.ts";
 import { FFMPEG_REMEDY } from "./media/probe.ts";
-import {
-  captureCommand,
-  filledIn,
-  isChatter,
-  playbackCommand,
-  playedMsOf,
-  soundDeviceOf,
-  toolRemedy,
-} from "./media/sound-tools.ts";
+import { captureCommand, filledIn, playbackCommand, soundDeviceOf, toolRemedy } from "./media/sound-tools.ts";
 import { LiveMicrophone } from "./microphone/live-microphone.ts";
 import { LiveSpeaker } from "./speaker/live-speaker.ts";
 
@@ -109,18 +102,19 @@ export function liveSpeaker(spec: string, clock: Clock, settings: LiveSpeakerSet
   const words = settings.command
     ? filledIn(name, settings.command, { device: device.name, rate, channels, bufferMs })
     : playbackCommand(device, settings);
-  const reports = device.scheme === "pulse" && !settings.command;
+  const reports = settings.command === undefined;
   return new LiveSpeaker({
     ...settings,
     name,
     clock,
     startMs: reports ? REPORTED_START_MS : START_MS,
     reports,
-    launch: (signal, played) => {
+    launch: (signal, reported) => {
+      const read = reportReader(device.scheme);
       const takesLine = (line: string) => {
-        const playedMs = playedMsOf(line);
-        if (playedMs) played(playedMs);
-        return playedMs !== null || isChatter(line);
+        const report = read(line);
+        if (report) reported(report);
+        return report !== null || isChatter(line);
       };
       const options = { fed: true, ...(reports ? { takesLine } : {}) };
       return launched(name, words, toolRemedy(device), signal, options);

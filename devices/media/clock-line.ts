@@ -47,6 +47,11 @@ export class ClockLine {
     return this.#offsetMs! + deviceMs * (1 + this.#drift);
   }
 
+  /** Not before `begin`. */
+  deviceMs(sessionMs: number): number {
+    return (sessionMs - this.#offsetMs!) / (1 + this.#drift);
+  }
+
   /** Puts the line through one point alone. Its slope stays. */
   begin({ deviceMs, sessionMs }: ClockPoint): void {
     this.#offsetMs = sessionMs - deviceMs * (1 + this.#drift);

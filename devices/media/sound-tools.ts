@@ -62,30 +62,16 @@ export function playbackCommand(device: SoundDevice, format: SoundFormat): strin
     case "pulse":
       return ["pacat", "--playback", "--verbose", ...pulseArguments(device, format)];
     case "alsa": {
-      // The device's own buffer may be larger: it begins to play at half of ours, and is given no more than that ahead.
-      const buffers = [`--period-time=${250 * bufferMs}`, `--buffer-time=${4000 * bufferMs}`];
-      return ["aplay", ...alsaArguments(device, format), ...buffers, `--start-delay=${500 * bufferMs}`];
+      // The device's own buffer is half of ours: it is always full, so that what aplay can give it tells what it has played.
+      const buffers = [`--period-time=${125 * bufferMs}`, `--buffer-time=${500 * bufferMs}`];
+      return ["aplay", "--verbose", "--vumeter=mono", ...alsaArguments(device, format), ...buffers];
     }
     case "pipewire": {
       const form = [`--rate=${sampleRateHz}`, `--channels=${channels}`, "--format=s16"];
-      return ["pw-play", ...target(device), ...form, `--latency=${bufferMs}ms`, "-"];
+      // Half of ours at a time, or a turn of the graph could find nothing.
+      return ["pw-play", "--verbose", ...target(device), ...form, `--latency=${bufferMs / 2}ms`, "-"];
     }
   }
-}
-
-/**
- * How much of what it was given pacat has played, ms, by a line of what it writes to stderr 20 times a second; null for
- * another line. It is the server's own account, with all buffers up to the device, and counts no silence of the server's.
- * It has the digits of a 32-bit float: 1 ms in the first hours, 8 ms after a day.
- */
-export function playedMsOf(line: string): number | null {
-  const seconds = /^Time: (\d+\.\d+) sec;/.exec(line)?.[1];
-  return seconds === undefined ? null : 1000 * Number(seconds);
-}
-
-/** True for a line of pacat's that tells of no fault. A busy server leaves a question for the time unanswered. */
-export function isChatter(line: string): boolean {
-  return !/error|fail|invalid|denied/i.test(line) || line.startsWith("pa_stream_update_timing_info()");
 }
 
 function pulseArguments(device: SoundDevice, { sampleRateHz, channels, bufferMs }: SoundFormat): string[] {

@@ -1,16 +1,20 @@
 import { type Clock, unlessAborted } from "../../src/core/clock.ts";
 import type { Captured, Playback, Source, Speaker, Speech } from "../../src/core/device.ts";
 import { RuntimeError } from "../../src/core/errors.ts";
+import { type Log, stderrLog } from "../../src/core/log.ts";
 import { BackOff } from "../media/back-off.ts";
 import type { RunningProgram } from "../media/child.ts";
 import { reasonOf } from "../media/live-source.ts";
+import type { PlayerReport } from "../media/player-reports.ts";
 import { toPcm16 } from "../media/wav.ts";
-import { PlayQueue } from "./play-queue.ts";
+import { PlayQueue, TICK_MS } from "./play-queue.ts";
 
 /** A player that has not ended by then has its device, ms: those that cannot have it say so and end. */
 const SETTLE_MS = 400;
 /** Sound that a player has not taken, ms: it hangs. */
 const STUCK_MS = 2000;
+/** Sound that is kept ready beside what a player holds, ms: it is looked after every 5 ms. */
+const READY_MS = 10;
 
 export interface LiveSpeakerOptions {
   /** "speaker pulse:default" */
@@ -23,12 +27,13 @@ export interface LiveSpeakerOptions {
   bufferMs: number;
   /** Time from the first sample that a silent device is given until it sounds, ms. */
   startMs: number;
-  /** True if the program says now and then how much it has played. */
+  /** True if the program says now and then how much it has played, or at which pace. */
   reports: boolean;
-  /** Starts the program, fed by stdin; killed by the signal. `played` takes its reports: ms of all that it was given. */
-  launch: (signal: AbortSignal, played: (deviceMs: number) => void) => RunningProgram;
+  /** Starts the program, fed by stdin; killed by the signal. `reported` takes its reports. */
+  launch: (signal: AbortSignal, reported: (report: PlayerReport) => void) => RunningProgram;
   remedy: string;
   random?: () => number;
+  log?: Log;
 }
 
 /**
@@ -36,8 +41,8 @@ export interface LiveSpeakerOptions {
  * of what sounds, so that a flush is heard after the buffer and a fade of 10 ms. A program that ends is started again; what
  * it had not sounded is told as not heard, and so is what comes while there is none.
  *
- * When a sample sounds is measured where the program reports what it has played; else it is reckoned from when it was
- * written and the buffers that were asked for.
+ * When a sample sounds is measured where the program reports what it has played; where it reports only its pace, that is
+ * measured; else it is reckoned from when it was written and the buffers that were asked for.
  */
 export class LiveSpeaker implements Speaker {
   readonly name: string;
@@ -45,6 +50,8 @@ export class LiveSpeaker implements Speaker {
   readonly #options: LiveSpeakerOptions;
   #prepared: RunningProgram | null = null;
   #queue: PlayQueue | null = null;
+  /** What the program at hand said that it holds, ms. */
+  #holdsMs = 0;
   #underruns = 0;
 
   constructor(options: LiveSpeakerOptions) {
@@ -62,6 +69,15 @@ export class LiveSpeaker implements Speaker {
   /** How often the device ran dry in the middle of a phrase. */
   get underruns(): number {
     return this.#underruns + (this.#queue?.underruns ?? 0);
+  }
+
+  get aheadMs(): number {
+    return this.#bufferMs + this.#options.startMs + TICK_MS;
+  }
+
+  /** Sound that may be under way: what was asked for, or what the program needs to be kept full, ms. */
+  get #bufferMs(): number {
+    return Math.max(this.#options.bufferMs, this.#holdsMs + READY_MS);
   }
 
   play(text: string, speech: Speech): Playback {
@@ -134,7 +150,11 @@ export class LiveSpeaker implements Speaker {
 
   /** Before the program is fed there is no queue, and afterwards it is gone: reports of that time are nobody's. */
   #launch(signal: AbortSignal): RunningProgram {
-    return this.#options.launch(signal, (deviceMs) => this.#queue?.report(deviceMs));
+    this.#holdsMs = 0;
+    return this.#options.launch(signal, (report) => {
+      if (report.kind === "holds") this.#holdsMs = report.holdsMs;
+      else this.#queue?.report(report);
+    });
   }
 
   /** True when the program still runs after a while. */
@@ -155,10 +175,15 @@ export class LiveSpeaker implements Speaker {
   }
 
   #queueTo(program: RunningProgram): PlayQueue {
-    const { channels, sampleRateHz } = this.#options;
+    const { name, channels, sampleRateHz, bufferMs, log = stderrLog } = this.#options;
+    if (this.#bufferMs > bufferMs + READY_MS) {
+      const held = `the device holds ${this.#holdsMs.toFixed(0)} ms, and ${bufferMs} were to be under way in all`;
+      log.write("warning", name, `${held}: a flush is heard so much later`);
+    }
     const stuckBytes = (STUCK_MS / 1000) * sampleRateHz * channels * 2;
     return new PlayQueue({
       ...this.#options,
+      bufferMs: this.#bufferMs,
       write: (samples) => {
         if (!program.stdin || program.stdin.writableLength > stuckBytes) program.kill();
         else program.stdin.write(interleaved(toPcm16(samples), channels));

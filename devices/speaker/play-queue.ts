@@ -1,12 +1,14 @@
 import type { Clock } from "../../src/core/clock.ts";
 import type { Playback, Played, Speech } from "../../src/core/device.ts";
+import type { PlayerReport } from "../media/player-reports.ts";
+import { isAudible } from "../../src/signal/audible.ts";
 import { PhraseSound } from "./phrase-sound.ts";
 import { PlaybackClock } from "./playback-clock.ts";
 
 /** Sound that a flush lets die away, ms: a hard cut would click. */
 const FADE_MS = 10;
 /** Between two looks at how much sound is under way, ms. */
-const TICK_MS = 5;
+export const TICK_MS = 5;
 /**
  * A device that does not report is let run dry at the end of a phrase after so much sound without a pause, ms: what its
  * clock drifted from the session's by then, 6 ms at 200 ppm, is made up for.
@@ -26,7 +28,7 @@ export interface PlayQueueOptions {
   bufferMs: number;
   /** Time from the first sample that a silent device is given until it sounds, ms. */
   startMs: number;
-  /** True if the device says now and then, by `report`, how much it has played. */
+  /** True if the device says now and then, by `report`, how much it has played or at which pace. */
   reports: boolean;
   /** Takes mono samples in [-1, 1]. */
   write: (samples: Float32Array) => void;
@@ -35,6 +37,8 @@ export interface PlayQueueOptions {
 interface Phrase {
   text: string;
   sound: PhraseSound;
+  /** A piece of a stream that can be heard: no time to run dry. */
+  isAmidSound: boolean;
   /** Number of its first sample among all that was written; null until that is. */
   first: number | null;
   /** Session time at which it sounds, ms, known with `first` and fixed when `isTold`. */
@@ -88,7 +92,13 @@ export class PlayQueue {
 
   /** Queues one phrase. `speech` is kept until it has been written. */
   play(text: string, speech: Speech): Playback {
-    const sound = new PhraseSound(speech, this.#options.sampleRateHz);
+    const before = this.#queue.at(-1);
+    const sound = new PhraseSound(
+      speech,
+      this.#options.sampleRateHz,
+      before?.isCut === false ? before.sound : undefined,
+    );
+    const isAmidSound = speech.isStream === true && isAudible(speech.samples);
     let started: Phrase["started"] = () => {};
     let finished: Phrase["finished"] = () => {};
     const playback = {
@@ -101,7 +111,7 @@ export class PlayQueue {
     };
     this.#unfinished.add(playback.finished);
     void playback.finished.then(() => this.#unfinished.delete(playback.finished));
-    this.#queue.push({ ...UNWRITTEN, text, sound, started, finished });
+    this.#queue.push({ ...UNWRITTEN, text, sound, isAmidSound, started, finished });
     this.#wake();
     this.#start();
     return playback;
@@ -119,9 +129,13 @@ export class PlayQueue {
     this.#wake();
   }
 
-  /** The device says that it has played `deviceMs` of all that it was given. */
-  report(deviceMs: number): void {
-    const lateMs = this.#timing.report(deviceMs, this.#options.clock.nowMs());
+  /** The device says how much it has played, or at which pace. */
+  report(report: Exclude<PlayerReport, { kind: "holds" }>): void {
+    const nowMs = this.#options.clock.nowMs();
+    const lateMs =
+      report.kind === "played"
+        ? this.#timing.report(report.playedMs, nowMs)
+        : this.#timing.pace(report.deviceMs, nowMs - report.ageMs);
     // It had run dry where it was not thought to.
     if (lateMs > 0 && this.#midPhrase) this.underruns++;
   }
@@ -188,7 +202,7 @@ export class PlayQueue {
 
   /** True while a device that has played for long is to run dry before the next phrase begins. */
   #isResting(phrase: Phrase): boolean {
-    if (this.#options.reports || phrase.first !== null || this.#isDry) return false;
+    if (this.#options.reports || phrase.isAmidSound || phrase.first !== null || this.#isDry) return false;
     return this.#options.clock.nowMs() - this.#wetSinceMs > DRY_EVERY_MS;
   }
 

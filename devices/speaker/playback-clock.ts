@@ -9,7 +9,7 @@ const STEP_MS = 5;
 
 /**
  * Tells when the samples given to a device sound. It is reckoned from the moment at which a silent device was given its
- * first; a device that reports how much it has played is measured: a line through the most punctual one of the reports of
+ * first, and from its pace where it tells that; a device that reports how much it has played is measured: a line through the most punctual one of the reports of
  * each quarter of a second leads from its time to the session's, since a report may be held up on its way. Where that one
  * is ahead of all that was measured, the middle one is taken: a device that ran dry may say too much for a moment.
  */
@@ -17,6 +17,8 @@ export class PlaybackClock {
   readonly #sampleRateHz: number;
   readonly #line = new ClockLine(WINDOWS);
   #window: ClockPoint[] = [];
+  /** What its samples are ahead of its clock, ms; null until its pace is first told after it was silent. */
+  #aheadMs: number | null = null;
 
   constructor(sampleRateHz: number) {
     this.#sampleRateHz = sampleRateHz;
@@ -36,6 +38,7 @@ export class PlaybackClock {
   /** The device is silent and sample `n`, the next that it is given, will sound at `sessionMs`. */
   begin(n: number, sessionMs: number): void {
     this.#window = [];
+    this.#aheadMs = null;
     this.#line.begin({ deviceMs: (n / this.#sampleRateHz) * 1000, sessionMs });
   }
 
@@ -51,6 +54,14 @@ export class PlaybackClock {
     // The first one counts at once: until then all is reckoned, and a sound server may take long to begin.
     if (!this.#line.isSettled) this.#close();
     return stepMs;
+  }
+
+  /** The device's own clock, which begins anywhere, stood at `deviceMs` at session time `sessionMs`. Else as `report`. */
+  pace(deviceMs: number, sessionMs: number): number {
+    const reckonedMs = this.#line.deviceMs(sessionMs);
+    if (!Number.isFinite(reckonedMs)) return 0;
+    this.#aheadMs ??= reckonedMs - deviceMs;
+    return this.report(deviceMs + this.#aheadMs, sessionMs);
   }
 
   #close(): number {

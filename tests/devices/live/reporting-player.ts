@@ -1,3 +1,4 @@
+import type { PlayerReport } from "../../../devices/media/player-reports.ts";
 import { LiveSpeaker } from "../../../devices/speaker/live-speaker.ts";
 import type { VirtualClock } from "../../../src/core/clock.ts";
 import { FakeProgram } from "./fake-program.ts";
@@ -17,11 +18,18 @@ export interface PlayerOptions {
   sounds: (value: number, ms: number) => void;
 }
 
+/** A device with a clock of its own, as a test puts it in the place of a player. */
+export interface Player {
+  take(pcm: Buffer): void;
+  /** Tells of itself until it ends. */
+  report(reported: (report: PlayerReport) => void, ended: AbortSignal): Promise<void>;
+}
+
 /**
  * A device with a clock of its own that says 20 times a second how much it has played, to the millisecond as pacat does.
  * It stands still while it has nothing.
  */
-export class ReportingPlayer {
+export class ReportingPlayer implements Player {
   readonly #options: PlayerOptions;
   readonly #periodMs: number;
   #taken = 0;
@@ -53,33 +61,55 @@ export class ReportingPlayer {
     }
   }
 
-  async report(played: (deviceMs: number) => void, ended: AbortSignal): Promise<void> {
+  async report(reported: (report: PlayerReport) => void, ended: AbortSignal): Promise<void> {
     const { clock, sampleRateHz, lateMs } = this.#options;
     for (let n = 1; !ended.aborted; n++) {
       await clock.sleepUntil(n * REPORT_EVERY_MS, ended);
       const samples = this.#taken - this.underWayMs / this.#periodMs;
       const late = lateMs();
       if (late > 0) await clock.sleepUntil(clock.nowMs() + late, ended);
-      if (samples > 0) played(Math.round((samples / sampleRateHz) * 1000));
+      if (samples > 0) reported({ kind: "played", playedMs: Math.round((samples / sampleRateHz) * 1000) });
+    }
+  }
+}
+
+/** A device as before that says once a second, as pw-play does, where its clock stood, which had been running before. */
+export class PacingPlayer extends ReportingPlayer {
+  readonly #pacing: PlayerOptions;
+
+  constructor(options: PlayerOptions) {
+    super(options);
+    this.#pacing = options;
+  }
+
+  override async report(reported: (report: PlayerReport) => void, ended: AbortSignal): Promise<void> {
+    const { clock, driftPpm, lateMs } = this.#pacing;
+    for (let n = 1; !ended.aborted; n++) {
+      await clock.sleepUntil(n * 1000, ended);
+      const ageMs = lateMs();
+      await clock.sleepUntil(n * 1000 + ageMs, ended);
+      reported({ kind: "pace", deviceMs: 54_321 + (n * 1000) / (1 + driftPpm / 1e6), ageMs });
     }
   }
 }
 
 /** A live speaker that such a device plays for; it works until the signal. */
-export async function openReporting(
+export async function openReporting<P extends Player = ReportingPlayer>(
   options: PlayerOptions & { bufferMs: number },
   signal: AbortSignal,
-): Promise<{ speaker: LiveSpeaker; player: ReportingPlayer }> {
-  const player = new ReportingPlayer(options);
+  make: (options: PlayerOptions) => P = (given) => new ReportingPlayer(given) as Player as P,
+): Promise<{ speaker: LiveSpeaker; player: P }> {
+  const player = make(options);
   const speaker = new LiveSpeaker({
     ...options,
     name: "speaker fake",
     channels: 1,
     reports: true,
     remedy: "",
-    launch: (stop, played) => {
-      player.report(played, stop).catch(() => {
-        // The device is gone.
+    launch: (stop, reported) => {
+      player.report(reported, stop).catch((fault: unknown) => {
+        // Else the device is gone.
+        if (!stop.aborted) throw fault;
       });
       const program = new FakeProgram(
         async function* () {},

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { VirtualClock } from "../../../src/core/clock.ts";
 import { seededRandom } from "../../timeline/random.ts";
-import { openReporting } from "./reporting-player.ts";
+import { openReporting, type Player, type PlayerOptions } from "./reporting-player.ts";
 
 const RATE_HZ = 2000;
 const TONE_HZ = 110;
@@ -41,7 +41,10 @@ export interface Figures {
  * Plays one phrase of `seconds`, a tone, on a device whose clock is slow by `driftPpm`, and fails if it does not stay in
  * its place all the way or has a click.
  */
-export async function expectInPlace(given: { driftPpm: number; seconds: number }): Promise<Figures> {
+export async function expectInPlace(
+  given: { driftPpm: number; seconds: number },
+  make?: (options: PlayerOptions) => Player,
+): Promise<Figures> {
   const { driftPpm, seconds } = given;
   const clock = new VirtualClock();
   const random = seededRandom(23);
@@ -59,7 +62,7 @@ export async function expectInPlace(given: { driftPpm: number; seconds: number }
       clock,
       sampleRateHz: RATE_HZ,
       driftPpm,
-      bufferMs: 25,
+      bufferMs: 40,
       startMs: 5,
       lateMs: () => (random() < 0.02 ? 40 * random() : 2 * random()),
       sounds: (value, ms) => {
@@ -77,6 +80,7 @@ export async function expectInPlace(given: { driftPpm: number; seconds: number }
       },
     },
     stop.signal,
+    make,
   );
   const samples = Float32Array.from(
     { length: RATE_HZ * seconds },
