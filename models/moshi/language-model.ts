@@ -57,6 +57,8 @@ export interface Conditions {
 export interface LanguageModelOptions {
   text: Sampling;
   audio: Sampling;
+  /** Added to the logit of the text padding token (3) before a text token is drawn: a slower speech. Default 0. */
+  textPaddingBonus?: number;
   /** Seeds the draws; the same seed gives the same session. */
   seed: number;
   conditions?: Conditions;
