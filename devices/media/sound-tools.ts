@@ -69,7 +69,7 @@ export function playbackCommand(device: SoundDevice, format: SoundFormat): strin
     case "pipewire": {
       const form = [`--rate=${sampleRateHz}`, `--channels=${channels}`, "--format=s16"];
       // Half of ours at a time, or a turn of the graph could find nothing.
-      return ["pw-play", "--verbose", ...target(device), ...form, `--latency=${bufferMs / 2}ms`, "-"];
+      return ["pw-play", "--verbose", ...target(device), ...form, `--latency=${500 * bufferMs}us`, "-"];
     }
   }
 }

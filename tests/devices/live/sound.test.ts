@@ -1,84 +1,13 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { microphoneFrom, speakerFrom } from "../../../devices/devices.ts";
-import { devicesSchema } from "../../../src/config/devices.ts";
 import { RealClock } from "../../../src/core/clock.ts";
-import type { Captured } from "../../../src/core/device.ts";
-import type { AudioChunk, InputEvent } from "../../../src/core/micro-turn.ts";
+import { Listener, openSpeaker, PATIENCE, RATE_HZ, tone, usual } from "./sound-ends.ts";
 import { describeWithSound, killChildren, SoundServer } from "./sound-server.ts";
-
-const RATE_HZ = 16_000;
-const usual = devicesSchema.parse({});
-const PATIENCE = { timeout: 60_000, interval: 50 };
-
-/** A microphone at work: what it gave so far. */
-class Listener {
-  readonly chunks: AudioChunk[] = [];
-  readonly events: InputEvent[] = [];
-
-  static async open(spec: string, clock: RealClock, signal: AbortSignal, settings = usual.microphone) {
-    const listener = new Listener();
-    const microphone = microphoneFrom(spec, RATE_HZ, settings)!;
-    await microphone.prepare!(signal);
-    void listener.#draw(microphone.open(clock, signal));
-    return listener;
-  }
-
-  async #draw(items: AsyncIterable<Captured>): Promise<void> {
-    for await (const item of items) {
-      if (item.kind === "audio") this.chunks.push(item);
-      if (item.kind === "event") this.events.push(item.event);
-    }
-  }
-
-  /** Periods of the tone that were heard from `fromMs` on, and the median of them, ms. */
-  periods(fromMs = 0): { count: number; medianMs: number } {
-    const periods: number[] = [];
-    let [before, crossedMs] = [0, Number.NEGATIVE_INFINITY];
-    for (const { captureMs, sampleRateHz, samples } of this.chunks) {
-      samples.forEach((sample, i) => {
-        const ms = captureMs + (i / sampleRateHz) * 1000;
-        if (before < 0 && sample >= 0 && ms >= fromMs) {
-          const atMs = ms - (1000 / sampleRateHz) * (sample / (sample - before));
-          // A longer one is a pause.
-          if (atMs - crossedMs < 10) periods.push(atMs - crossedMs);
-          crossedMs = atMs;
-        }
-        before = sample;
-      });
-    }
-    periods.sort((a, b) => a - b);
-    return { count: periods.length, medianMs: periods[Math.floor(periods.length / 2)] ?? Number.NaN };
-  }
-
-  states(): string[] {
-    return this.events.flatMap((event) => (event.kind === "device" ? [event.state] : []));
-  }
-}
-
-const tone = (ms: number, hz: number) => ({
-  sampleRateHz: 22_050,
-  samples: Float32Array.from(
-    { length: 22.05 * ms },
-    (_, i) => 0.5 * Math.sin((2 * Math.PI * hz * i) / 22_050),
-  ),
-});
 
 describeWithSound("with a sound server", () => {
   const server = new SoundServer();
   beforeAll(() => server.start());
   afterAll(() => server.stop());
-
-  async function openSpeaker(spec: string, clock: RealClock, signal: AbortSignal) {
-    const speaker = speakerFrom(spec, clock, usual.speaker);
-    const states: string[] = [];
-    await speaker.states!.prepare!(signal);
-    void (async () => {
-      for await (const item of speaker.states!.open(clock, signal)) {
-        if (item.kind === "event" && item.event.kind === "device") states.push(item.event.state);
-      }
-    })();
-    return { speaker, states };
-  }
 
   test.each([
     { out: "pulse:out", heard: "pulse:out.monitor", settings: usual.microphone },
