@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../../src/core/clock.ts";
 import {
   type Playback,
@@ -19,7 +20,7 @@ export class ClockedSpeaker implements Speaker {
   readonly name: string;
   readonly #clock: Clock;
   readonly #heard: Heard;
-  #flushing = new AbortController();
+  #flushing = flushController();
   #silentFromMs = 0;
   /** Ends when the last phrase of the queue has: each phrase waits for the one before. */
   #last: Promise<unknown> = Promise.resolve();
@@ -55,7 +56,7 @@ export class ClockedSpeaker implements Speaker {
   flush(): void {
     this.#silentFromMs = this.#clock.nowMs();
     this.#flushing.abort();
-    this.#flushing = new AbortController();
+    this.#flushing = flushController();
   }
 
   async close(): Promise<void> {
@@ -86,6 +87,13 @@ export class ClockedSpeaker implements Speaker {
     }
     return played;
   }
+}
+
+/** Every piece that waits listens to it, and of a stream there are more than Node's usual ten: the queue bounds them. */
+function flushController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }
 
 /** A phrase that had not begun is over where it was cut. */

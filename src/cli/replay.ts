@@ -1,7 +1,7 @@
 import { type Profile, parseProfile } from "../config/profile.ts";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import type { MicroTurnOutput } from "../core/micro-turn.ts";
-import type { RecordingHead } from "../record/format.ts";
+import { type RecordedOutput, type RecordingHead, recordedPart } from "../record/format.ts";
 import { type RecordedEntry, Recording } from "../record/reader.ts";
 import { type Difference, type ReplayResult, replay } from "../record/replay.ts";
 import type { SessionEvent } from "../runtime/events.ts";
@@ -71,7 +71,7 @@ function expectSameCheckpoint({ checkpoint, model }: RecordingHead, found: Model
 }
 
 /** '[17, 4, 1] " 1"' */
-function outputText({ tokens, parts }: MicroTurnOutput): string {
+function outputText({ tokens, parts }: RecordedOutput | MicroTurnOutput): string {
   const words = parts.map((part) => ("text" in part ? part.text : `<${part.kind}>`)).join("");
   return `[${tokens.join(", ")}] ${words === "" ? "nothing" : JSON.stringify(words)}`;
 }
@@ -124,7 +124,7 @@ function resultJson({ tear }: Recording, result: ReplayResult, microTurnMs: numb
     difference: difference && {
       microTurn: difference.recorded.output.index,
       recorded: difference.recorded.output,
-      replayed: difference.replayed,
+      replayed: { ...difference.replayed, parts: difference.replayed.parts.map(recordedPart) },
     },
   });
 }

@@ -104,7 +104,7 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
     });
     setup.watch?.({
       standing: () => session.standing,
-      underruns: () => openSpeaker.underruns ?? 0,
+      underruns: () => (openSpeaker.underruns ?? 0) + session.standing.underruns,
       ...(echo ? { echo } : {}),
       ...(board ? { serial: () => board.counters } : {}),
     });

@@ -38,7 +38,7 @@ export type InputEvent =
   | { kind: "text"; timeMs: number; text: string }
   | { kind: "serial"; timeMs: number; line: string }
   | ReasonerEvent
-  /** Words that have really sounded, to the sample, as the speaker reports them. */
+  /** Words that have really sounded, to the sample, as the speaker reports them; "" for a model's own sound without words. */
   | { kind: "played"; timeMs: number; endMs: number; text: string }
   | { kind: "device"; timeMs: number; device: string; state: "ready" | "lost" | "ended"; detail: string };
 
@@ -65,6 +65,15 @@ export type OutputPart =
   | { kind: "speech"; text: string }
   /** The model gives way: whatever is queued for the speaker is dropped at once. */
   | { kind: "yield" }
+  /**
+   * Sound of the model's own, which goes to the speaker without a voice: that of one micro-turn, mono f32 in [-1, 1]. What
+   * follows it in the next block carries on from it without a seam. The session keeps `samples`.
+   */
+  | { kind: "sound"; samples: Float32Array; sampleRateHz: number }
+  /**
+   * For the screen; before sound in the same block, what that sound says: words or pieces of them, where a leading space
+   * begins a new word.
+   */
   | { kind: "text"; text: string }
   | { kind: "action"; name: string; args: Record<string, unknown> };
 

@@ -74,7 +74,7 @@ export class SessionMetrics {
     if (late) this.#late.inc();
     this.#savings.set(savings.length);
     const first = inputs[0];
-    if (first && output.parts.some(({ kind }) => kind === "speech")) this.#noteWords(first.startMs);
+    if (first && hasWords(output.parts)) this.#noteWords(first.startMs);
   }
 
   event(happening: Happening): void {
@@ -111,4 +111,10 @@ export class SessionMetrics {
   #gauge(name: string, help: string): Gauge {
     return new Gauge({ name: `microturn_${name}`, help, registers: [this.registry] });
   }
+}
+
+/** True if words are to sound: a model that puts out sound itself tells what it says beside it. */
+function hasWords(parts: readonly { kind: string }[]): boolean {
+  const has = (wanted: string) => parts.some(({ kind }) => kind === wanted);
+  return has("speech") || (has("sound") && has("text"));
 }

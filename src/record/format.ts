@@ -64,7 +64,23 @@ const inputEvents = {
   device: z.looseObject({ kind: z.literal("device"), timeMs: time, device: z.string(), state: z.string() }),
 } satisfies Record<InputEvent["kind"], z.ZodType>;
 
+/** What a recording keeps of an output part: sound is made of the tokens, and what was heard of it stands on /speaker. */
+export type RecordedPart =
+  | Exclude<OutputPart, { kind: "sound" }>
+  | { kind: "sound"; sampleRateHz: number; sampleCount: number };
+
+/** @param part as the model put it out, or as it was recorded. */
+export function recordedPart(part: OutputPart | RecordedPart): RecordedPart {
+  if (part.kind !== "sound" || "sampleCount" in part) return part;
+  return { kind: "sound", sampleRateHz: part.sampleRateHz, sampleCount: part.samples.length };
+}
+
 const outputParts = {
+  sound: z.looseObject({
+    kind: z.literal("sound"),
+    sampleRateHz: z.int().positive(),
+    sampleCount: z.int().min(0),
+  }),
   speech: z.looseObject({ kind: z.literal("speech"), text: z.string() }),
   yield: z.looseObject({ kind: z.literal("yield") }),
   text: z.looseObject({ kind: z.literal("text"), text: z.string() }),
@@ -72,7 +88,7 @@ const outputParts = {
 } satisfies Record<OutputPart["kind"], z.ZodType>;
 
 const inputEvent = z.union(Object.values(inputEvents)) as unknown as z.ZodType<InputEvent>;
-const outputPart = z.union(Object.values(outputParts)) as unknown as z.ZodType<OutputPart>;
+const outputPart = z.union(Object.values(outputParts)) as unknown as z.ZodType<RecordedPart>;
 
 const saving: z.ZodType<Saving> = z.enum([
   "fewer-video-tiles",
@@ -109,10 +125,15 @@ export function parseStep(value: unknown): StepMessage {
   return step.parse(value);
 }
 
+/** What the model put out in a step. */
+export interface RecordedOutput extends Omit<MicroTurnOutput, "parts"> {
+  parts: readonly RecordedPart[];
+}
+
 /** One step of a recorded session, whole. */
 export interface RecordedStep {
   inputs: readonly MicroTurnInput[];
-  output: MicroTurnOutput;
+  output: RecordedOutput;
   savings: readonly Saving[];
   /** Machine time of the step, ms. */
   stepMs: number;

@@ -1,6 +1,6 @@
-import type { InputEvent, MicroTurnInput } from "../core/micro-turn.ts";
+import type { InputEvent, MicroTurnInput, MicroTurnOutput } from "../core/micro-turn.ts";
 import { CAMERA, LEVEL, LOG, MICRO_TURNS, MICROPHONE, SPEAKER, timeNs, timestamp } from "./channels.ts";
-import type { RecordedEvent, RecordedStep, StepMessage } from "./format.ts";
+import { type RecordedEvent, type RecordedStep, recordedPart, type StepMessage } from "./format.ts";
 import type { McapMessage } from "./mcap-file.ts";
 import { encodePng, type Picture, pictureOf } from "./picture.ts";
 import { type StoredSound, storeSound, toPcm16 } from "./sound.ts";
@@ -18,14 +18,20 @@ export interface KeptStep extends Omit<RecordedStep, "inputs"> {
   inputs: readonly KeptInput[];
 }
 
+/** A step as a session tells it. */
+export interface FinishedStep extends Omit<RecordedStep, "output"> {
+  output: MicroTurnOutput;
+}
+
 /** Copies what is borrowed of a step. */
-export function keepStep(step: RecordedStep): KeptStep {
+export function keepStep(step: FinishedStep): KeptStep {
   const inputs = step.inputs.map((input) => ({
     ...input,
     audio: input.audio?.slice() ?? null,
     frames: input.frames.map((frame) => ({ captureMs: frame.captureMs, picture: pictureOf(frame) })),
   }));
-  return { ...step, inputs };
+  const output = { ...step.output, parts: step.output.parts.map(recordedPart) };
+  return { ...step, inputs, output };
 }
 
 /** Bytes of sound and pictures: what a queue of steps costs. */

@@ -6,16 +6,9 @@ import type { Speech } from "../core/device.ts";
 import { messageOf, RuntimeError } from "../core/errors.ts";
 import type { VideoFrame } from "../core/micro-turn.ts";
 import { CHANNELS } from "./channels.ts";
-import {
-  FORMAT,
-  HEAD_NAME,
-  headToMetadata,
-  type RecordedEvent,
-  type RecordedStep,
-  type RecordingHead,
-} from "./format.ts";
+import { FORMAT, HEAD_NAME, headToMetadata, type RecordedEvent, type RecordingHead } from "./format.ts";
 import { McapFile } from "./mcap-file.ts";
-import { type KeptStep, keepStep, keptBytes, MessageWriter } from "./messages.ts";
+import { type FinishedStep, type KeptStep, keepStep, keptBytes, MessageWriter } from "./messages.ts";
 import { loadSharp } from "./picture.ts";
 import { FinishedSegments, segmentPath, segmentsOf } from "./segments.ts";
 
@@ -117,7 +110,7 @@ export class Recorder {
   }
 
   /** Takes in a step. What it borrows is copied. */
-  step(step: RecordedStep): void {
+  step(step: FinishedStep): void {
     if (this.#fault !== null) return;
     const { reduceFrame } = this.#options;
     const inputs = reduceFrame

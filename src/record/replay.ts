@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { MicroTurnOutput } from "../core/micro-turn.ts";
 import type { InteractionModel, Saving } from "../core/model.ts";
-import type { RecordedStep } from "./format.ts";
+import { type RecordedOutput, type RecordedStep, recordedPart } from "./format.ts";
 import type { RecordedEntry } from "./reader.ts";
 
 /** The first step in which a replay chose otherwise than the session that was recorded. */
@@ -49,11 +49,11 @@ export async function replay(
   return result;
 }
 
-function isSame(recorded: MicroTurnOutput, replayed: MicroTurnOutput): boolean {
+function isSame(recorded: RecordedOutput, replayed: MicroTurnOutput): boolean {
   return isDeepStrictEqual(asWritten(recorded), asWritten(replayed));
 }
 
 /** What a model put out as a recording would give it back. */
-function asWritten({ index, tokens, parts, unfinished = false }: MicroTurnOutput): unknown {
-  return JSON.parse(JSON.stringify({ index, tokens, parts, unfinished }));
+function asWritten({ index, tokens, parts, unfinished = false }: RecordedOutput | MicroTurnOutput): unknown {
+  return JSON.parse(JSON.stringify({ index, tokens, parts: parts.map(recordedPart), unfinished }));
 }

@@ -24,7 +24,7 @@ export interface SessionSummary extends ModelDescription {
   stepMs: StepMs;
   gaps: GapCount;
   /** What queues had to drop by their written policies; all 0 in a healthy session. */
-  dropped: { frames: number; events: number; phrases: number; intervals: number };
+  dropped: { frames: number; events: number; phrases: number; sound: number; intervals: number };
 }
 
 /** How a session stands at this moment. */
@@ -33,6 +33,8 @@ export interface SessionStanding extends Pick<SessionSummary, "gaps" | "dropped"
   waiting: { events: number; phrases: number };
   /** By how much a live microphone's clock is slower than the session's, as a share. */
   microphoneDrift: number;
+  /** Times that the model's own sound came too late to go on without a pause. */
+  underruns: number;
 }
 
 /** Where in the session: time in ms, and the micro-turn that covers it. */

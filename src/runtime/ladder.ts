@@ -11,10 +11,10 @@ export const LADDER: readonly { saving: Saving; means: string }[] = [
 /** So many late steps among the last WINDOW take the session one rung down. */
 const LATE_TO_DESCEND = 2;
 const WINDOW = 10;
-/** A run of so many steps on time takes it one rung up: 10 s. */
-const ON_TIME_TO_CLIMB = 50;
-/** A climb that does not hold doubles the run wanted for the next, up to this: about 5 min. */
-const ON_TIME_LIMIT = 1600;
+/** A run of steps on time for so long takes it one rung up, ms. */
+const CLIMB_MS = 10_000;
+/** A climb that does not hold doubles the run wanted for the next, up to so many times that: about 5 min. */
+const CLIMB_LIMIT = 32;
 
 /** One move on the ladder. `savings`: all that are made from now on. */
 export interface LadderMove {
@@ -29,13 +29,19 @@ export class Ladder {
   #level = 0;
   #sinceMove = 0;
   #onTimeRun = 0;
-  #onTimeWanted = ON_TIME_TO_CLIMB;
+  readonly #onTimeToClimb: number;
+  #onTimeWanted: number;
   /** Ages, in steps, of the late ones not older than WINDOW. */
   #lateAges: number[] = [];
   #lastDirection: LadderMove["direction"] = "down";
 
-  /** @param offered the savings that can be made in this session; the ladder's order is its own. */
-  constructor(offered: readonly Saving[]) {
+  /**
+   * @param offered     the savings that can be made in this session; the ladder's order is its own.
+   * @param microTurnMs T, ms.
+   */
+  constructor(offered: readonly Saving[], microTurnMs: number) {
+    this.#onTimeToClimb = Math.ceil(CLIMB_MS / microTurnMs);
+    this.#onTimeWanted = this.#onTimeToClimb;
     this.#rungs = LADDER.map((rung) => rung.saving).filter((saving) => offered.includes(saving));
   }
 
@@ -56,7 +62,8 @@ export class Ladder {
 
   #descend(): LadderMove {
     const climbFailed = this.#lastDirection === "up" && this.#sinceMove < this.#onTimeWanted;
-    this.#onTimeWanted = climbFailed ? Math.min(2 * this.#onTimeWanted, ON_TIME_LIMIT) : ON_TIME_TO_CLIMB;
+    const limit = CLIMB_LIMIT * this.#onTimeToClimb;
+    this.#onTimeWanted = climbFailed ? Math.min(2 * this.#onTimeWanted, limit) : this.#onTimeToClimb;
     const saving = this.#rungs[this.#level++]!;
     return this.#moved("down", saving);
   }

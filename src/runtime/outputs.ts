@@ -1,10 +1,13 @@
 import type { Clock } from "../core/clock.ts";
 import type { Action, ActionSink, Played, Speaker, Voice } from "../core/device.ts";
 import { messageOf } from "../core/errors.ts";
-import type { InputEvent, MicroTurnOutput } from "../core/micro-turn.ts";
+import type { InputEvent, MicroTurnOutput, OutputPart } from "../core/micro-turn.ts";
 import type { Account } from "./account.ts";
+import type { Stretch } from "./heard-sound.ts";
 import { Phrases } from "./phrases.ts";
 import { judge, type Policy } from "./policy.ts";
+import { SoundOutput } from "./sound.ts";
+import { SpeakerQueue } from "./speaker-queue.ts";
 import { SpeechOutput } from "./speech.ts";
 import type { Transcript } from "./transcript.ts";
 
@@ -32,6 +35,8 @@ export class Outputs {
   readonly #actionSinks: readonly ActionSink[];
   readonly #phrases = new Phrases();
   readonly #speech: SpeechOutput;
+  readonly #sound: SoundOutput;
+  readonly #transcript: Transcript;
 
   constructor(options: OutputsOptions) {
     this.#clock = options.clock;
@@ -39,15 +44,22 @@ export class Outputs {
     this.#voiceName = options.voice.name;
     this.#policy = options.policy;
     this.#actionSinks = options.actionSinks;
-    this.#speech = new SpeechOutput(options.clock, options.voice, options.speaker, {
+    this.#transcript = options.transcript;
+    const speaker = new SpeakerQueue(options.clock, options.speaker);
+    this.#speech = new SpeechOutput(options.clock, options.voice, speaker, {
       started: (text, startMs) => this.#account.write(startMs, { kind: "speech", text }),
       played: (played, durationMs) => this.#played(played, options.transcript.add(played, durationMs)?.text),
       voiceFailed: (fault) => this.#voiceFailed(fault),
     });
+    this.#sound = new SoundOutput(options.clock, speaker, {
+      said: (text, startMs) => this.#account.write(startMs, { kind: "speech", text }),
+      heard: (stretch) => this.#soundHeard(stretch),
+    });
   }
 
+  /** True when nothing is under way that a person could hear. */
   get idle(): boolean {
-    return this.#speech.idle;
+    return this.#speech.idle && this.#sound.idle;
   }
 
   /** Phrases that have not sounded to their end. */
@@ -59,12 +71,23 @@ export class Outputs {
     return this.#speech.dropped;
   }
 
+  /** Pieces of the model's own sound that would have come too late. */
+  get droppedSound(): number {
+    return this.#sound.dropped;
+  }
+
+  /** Times that the model's own sound came too late to go on without a pause. */
+  get underruns(): number {
+    return this.#sound.underruns;
+  }
+
   /** @throws the speaker's RuntimeError if it has failed. */
   play(output: MicroTurnOutput): void {
     this.#speech.throwIfFailed();
+    this.#sound.throwIfFailed();
     const nowMs = this.#clock.nowMs();
-    if (output.parts.length > 0) this.lastSaidMs = nowMs;
-    for (const part of output.parts) {
+    for (const [i, part] of output.parts.entries()) {
+      let says = true;
       switch (part.kind) {
         case "speech":
           this.#phrases.add(part.text);
@@ -72,8 +95,11 @@ export class Outputs {
         case "yield":
           this.#account.write(nowMs, { kind: "yield", text: this.flush() });
           break;
+        case "sound":
+          says = this.#sound.put({ ...part, text: wordsOfSound(output.parts, i) });
+          break;
         case "text":
-          this.#account.write(nowMs, { kind: "text", text: part.text });
+          if (!isWordOfSound(output.parts, i)) this.#account.write(nowMs, { kind: "text", text: part.text });
           break;
         case "action":
           this.#act(part, nowMs);
@@ -81,6 +107,7 @@ export class Outputs {
         default:
           part satisfies never;
       }
+      if (says) this.lastSaidMs = nowMs;
     }
     const phrase = this.#phrases.endBlock(output.unfinished ?? false);
     if (phrase !== "") this.#speech.say(phrase);
@@ -88,12 +115,14 @@ export class Outputs {
 
   /** Falls silent at once and forgets what was still to be said. @returns those words. */
   flush(): string {
-    return [this.#speech.flush(), this.#phrases.clear()].filter((words) => words !== "").join(" ");
+    const unsaid = [this.#speech.flush(), this.#sound.flush(), this.#phrases.clear()];
+    return unsaid.filter((words) => words !== "").join(" ");
   }
 
   /** Resolves when all that was said has sounded. @throws the speaker's RuntimeError. */
-  drained(): Promise<void> {
-    return this.#speech.drained();
+  async drained(): Promise<void> {
+    await this.#speech.drained();
+    await this.#sound.drained();
   }
 
   /** Hands an action that the policy allows to whoever carries it out; the account has those of nobody too. */
@@ -114,9 +143,31 @@ export class Outputs {
     this.heard({ kind: "played", timeMs: startMs, endMs, text: heardText });
   }
 
+  #soundHeard(stretch: Stretch): void {
+    const { startMs, endMs, text } = stretch;
+    this.lastSaidMs = Math.max(this.lastSaidMs, endMs);
+    this.#transcript.add({ ...stretch, whole: true }, endMs - startMs);
+    this.heard({ kind: "played", timeMs: startMs, endMs, text });
+  }
+
   #voiceFailed(fault: unknown): void {
     const detail = messageOf(fault);
     const timeMs = this.#clock.nowMs();
     this.heard({ kind: "device", timeMs, device: this.#voiceName, state: "lost", detail });
   }
+}
+
+/** True for a text that the sound after it in the same block says. */
+function isWordOfSound(parts: readonly OutputPart[], at: number): boolean {
+  return parts.slice(at).some(({ kind }) => kind === "sound");
+}
+
+/** The texts between the sound before and the sound at `at`. */
+function wordsOfSound(parts: readonly OutputPart[], at: number): string {
+  const before = parts.slice(0, at);
+  const from = before.findLastIndex(({ kind }) => kind === "sound") + 1;
+  return before
+    .slice(from)
+    .map((part) => (part.kind === "text" ? part.text : ""))
+    .join("");
 }

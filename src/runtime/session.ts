@@ -12,6 +12,9 @@ import { NO_BOUNDS, type Policy } from "./policy.ts";
 import { StepTimes } from "./step-times.ts";
 import { Transcript } from "./transcript.ts";
 
+/** A model that puts out sound of its own may never fall silent, ms. */
+const SETTLE_LIMIT_MS = 30_000;
+
 export interface SessionOptions {
   /** Not started: the session starts it when its sources are ready. */
   clock: Clock;
@@ -32,6 +35,8 @@ export interface SessionOptions {
   durationMs?: number;
   /** When its recorded sources have ended the session goes on until nothing was said for this long, ms. Default 1000. */
   settleMs?: number;
+  /** A model that never falls silent is heard so much longer at the most, ms. Default 30 000. */
+  settleLimitMs?: number;
   log?: Log;
 }
 
@@ -71,7 +76,7 @@ export class Session {
     });
     this.#outputs.heard = (event) => this.#timeline.push(event);
     const cameraSaving = this.#timeline.video ? (["lower-video-rate"] as const) : [];
-    this.#ladder = new Ladder([...(model.savings ?? []), ...cameraSaving]);
+    this.#ladder = new Ladder([...(model.savings ?? []), ...cameraSaving], model.perception.microTurnMs);
   }
 
   /** How it stands now; can be asked for at any time. */
@@ -83,10 +88,12 @@ export class Session {
         frames: video?.dropped ?? 0,
         events: events.dropped,
         phrases: this.#outputs.droppedPhrases,
+        sound: this.#outputs.droppedSound,
         intervals: droppedIntervals,
       },
       waiting: { events: events.waiting, phrases: this.#outputs.waitingPhrases },
       microphoneDrift: audio?.drift ?? 0,
+      underruns: this.#outputs.underruns,
     };
   }
 
@@ -165,8 +172,10 @@ export class Session {
   /** True when nothing more can come: the recordings are over and nothing has been said for a while. */
   #settled(): boolean {
     const exhaustedAtMs = this.#timeline.exhaustedAtMs;
-    if (exhaustedAtMs === null || !this.#outputs.idle) return false;
-    const { settleMs = 1000 } = this.#options;
+    if (exhaustedAtMs === null) return false;
+    const { settleMs = 1000, settleLimitMs = SETTLE_LIMIT_MS } = this.#options;
+    if (this.#clock.nowMs() - exhaustedAtMs >= Math.max(settleMs, settleLimitMs)) return true;
+    if (!this.#outputs.idle) return false;
     const quietSinceMs = Math.max(exhaustedAtMs, this.#outputs.lastSaidMs);
     return this.#clock.nowMs() - quietSinceMs >= settleMs;
   }

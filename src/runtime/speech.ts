@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
-import { type Played, SPEAKER_QUEUE_MS, type Speaker, type Speech, type Voice } from "../core/device.ts";
+import { type Played, SPEAKER_QUEUE_MS, type Speech, type Voice } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
+import type { SpeakerQueue } from "./speaker-queue.ts";
 
 /** Phrases that wait for the voice. Beyond it the oldest goes: a stale count is worth less than the present one. */
 const CAPACITY = 32;
@@ -21,7 +22,7 @@ export class SpeechOutput {
   dropped = 0;
   readonly #clock: Clock;
   readonly #voice: Voice;
-  readonly #speaker: Speaker;
+  readonly #speaker: SpeakerQueue;
   readonly #listener: SpeechListener;
   readonly #waiting: string[] = [];
   /** Phrases between leaving #waiting and having sounded, oldest first. */
@@ -29,11 +30,9 @@ export class SpeechOutput {
   readonly #playing = new Set<Promise<void>>();
   #flushing = new AbortController();
   #worker: Promise<void> | null = null;
-  /** Session time at which what the speaker holds will have sounded, ms. */
-  #soundsUntilMs = 0;
   #failure: unknown = null;
 
-  constructor(clock: Clock, voice: Voice, speaker: Speaker, listener: SpeechListener) {
+  constructor(clock: Clock, voice: Voice, speaker: SpeakerQueue, listener: SpeechListener) {
     this.#clock = clock;
     this.#voice = voice;
     this.#speaker = speaker;
@@ -70,7 +69,6 @@ export class SpeechOutput {
     this.#flushing.abort(new RuntimeError("internal", { part: "speech", problem: "flushed" }));
     this.#flushing = new AbortController();
     this.#speaker.flush();
-    this.#soundsUntilMs = this.#clock.nowMs();
     return silenced;
   }
 
@@ -102,7 +100,7 @@ export class SpeechOutput {
   async #speak(phrase: string, signal: AbortSignal): Promise<Speech | null> {
     try {
       const speech = await this.#clock.during(this.#voice.synthesize(phrase, signal));
-      await this.#clock.sleepUntil(this.#soundsUntilMs - SPEAKER_QUEUE_MS, signal);
+      await this.#clock.sleepUntil(this.#speaker.soundsUntilMs - SPEAKER_QUEUE_MS, signal);
       return signal.aborted ? null : speech;
     } catch (fault) {
       if (signal.aborted) return null;
@@ -116,7 +114,6 @@ export class SpeechOutput {
   #play(phrase: string, speech: Speech): void {
     const durationMs = (speech.samples.length / speech.sampleRateHz) * 1000;
     const playback = this.#speaker.play(phrase, speech);
-    this.#soundsUntilMs = Math.max(this.#clock.nowMs(), this.#soundsUntilMs) + durationMs;
     const report = async () => {
       const startMs = await playback.started;
       if (startMs !== null) this.#listener.started(phrase, startMs);

@@ -9,10 +9,11 @@ import { Feed } from "./feed.ts";
 import { VideoTrack } from "./video-track.ts";
 
 /**
- * How long a closing interval waits for the last sound of a live microphone, ms. Sound that comes later is lost to the
- * model, so this is more than a busy machine usually holds a chunk up, and still leaves a step three quarters of T.
+ * How long a closing interval waits for the last sound of a live microphone, as a share of T. Sound that comes later is
+ * lost to the model, so this is more than a busy machine usually holds a chunk up (50 ms of 200), and still leaves a step
+ * three quarters of T.
  */
-const LIVE_GRACE_MS = 50;
+const LIVE_GRACE = 0.25;
 /** Sound that one step may take in after a stall, ms; what is older is passed over and counted. */
 const BACKLOG_MS = 30_000;
 
@@ -168,7 +169,7 @@ export class Timeline {
     const settled = new AbortController();
     const onAbort = () => settled.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    const grace = this.#clock.sleepUntil(endMs + LIVE_GRACE_MS, settled.signal);
+    const grace = this.#clock.sleepUntil(endMs + LIVE_GRACE * this.#perception.microTurnMs, settled.signal);
     const arrival = microphone.reaches(endMs, settled.signal);
     // A microphone that fails while it is waited for is reported as a lost device, and the one that came second of the
     // two rejects with the abort made here.

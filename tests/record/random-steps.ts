@@ -1,4 +1,4 @@
-import type { InputEvent, OutputPart } from "../../src/core/micro-turn.ts";
+import type { InputEvent, MicroTurnOutput, OutputPart } from "../../src/core/micro-turn.ts";
 import type { RecordedStep } from "../../src/record/format.ts";
 import { seededUniform } from "../models/native/random-checkpoint.ts";
 
@@ -17,12 +17,19 @@ const EVENTS: readonly InputEvent[] = [
   { kind: "played", timeMs: 1 / 3, endMs: 700.7, text: "one" },
   { kind: "device", timeMs: 5, device: "camera", state: "lost", detail: "" },
 ];
-const PARTS: readonly OutputPart[] = [
+/** Alike before and after the recording. */
+type Part = Exclude<OutputPart, { kind: "sound" }>;
+
+const PARTS: readonly Part[] = [
   { kind: "speech", text: " one" },
   { kind: "yield" },
   { kind: "text", text: "shown" },
   { kind: "action", name: "turn", args: { degrees: 30, deep: { list: [1, null] } } },
 ];
+
+export interface RandomStep extends Omit<RecordedStep, "output"> {
+  output: Omit<MicroTurnOutput, "parts"> & { parts: readonly Part[] };
+}
 
 export interface RandomSteps {
   count: number;
@@ -32,12 +39,12 @@ export interface RandomSteps {
 }
 
 /** Steps of every kind: late ones, sound of 16 bits and of 32, grey pictures and coloured ones, every kind of event and part. */
-export function randomSteps({ count, seed = 1, size = [6, 8] }: RandomSteps): RecordedStep[] {
+export function randomSteps({ count, seed = 1, size = [6, 8] }: RandomSteps): RandomStep[] {
   const uniform = seededUniform(seed);
   const below = (n: number) => Math.floor(((uniform() + 1) / 2) * n);
   const [height, width] = size;
   let index = 0;
-  return Array.from({ length: count }, (_, i): RecordedStep => {
+  return Array.from({ length: count }, (_, i): RandomStep => {
     const inputs = Array.from({ length: i % 3 === 2 ? 2 : 1 }, () => {
       const startMs = 200 * index;
       const audio = Float32Array.from({ length: 64 }, () =>

@@ -10,7 +10,7 @@ import type { RecordedStep } from "../../src/record/format.ts";
 import { Recording } from "../../src/record/reader.ts";
 import { Recorder, type RecorderOptions } from "../../src/record/recorder.ts";
 import { seededUniform } from "../models/native/random-checkpoint.ts";
-import { RECORDER, randomSteps } from "./random-steps.ts";
+import { type RandomStep, RECORDER, randomSteps } from "./random-steps.ts";
 
 /** Files are read a hundred times over: minutes, on a machine that has other things to do. */
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
@@ -33,7 +33,7 @@ async function open(path: string, change: Partial<RecorderOptions> = {}) {
   return { recorder, faults };
 }
 
-async function write(path: string, steps: readonly RecordedStep[], change: Partial<RecorderOptions> = {}) {
+async function write(path: string, steps: readonly RandomStep[], change: Partial<RecorderOptions> = {}) {
   const { recorder, faults } = await open(path, change);
   for (const [i, step] of steps.entries()) {
     recorder.step(step);

@@ -1,12 +1,11 @@
 import { expect, test } from "vitest";
 import type { InteractionModel, Saving } from "../../src/core/model.ts";
-import type { RecordedStep } from "../../src/record/format.ts";
 import type { RecordedEntry } from "../../src/record/reader.ts";
 import { replay } from "../../src/record/replay.ts";
-import { randomSteps } from "./random-steps.ts";
+import { type RandomStep, randomSteps } from "./random-steps.ts";
 
 /** A model that answers with the recorded output as long as it is called as it was then. */
-function faithful(steps: readonly RecordedStep[]) {
+function faithful(steps: readonly RandomStep[]) {
   let savings: readonly Saving[] | null = null;
   let next = 0;
   const calls: string[] = [];
@@ -33,7 +32,7 @@ function faithful(steps: readonly RecordedStep[]) {
   return { model, calls };
 }
 
-async function* entriesOf(steps: readonly RecordedStep[]): AsyncGenerator<RecordedEntry> {
+async function* entriesOf(steps: readonly RandomStep[]): AsyncGenerator<RecordedEntry> {
   for (const [i, step] of steps.entries()) {
     yield { kind: "step", step };
     yield { kind: "event", event: { tMs: i, microTurn: i, kind: "late" } };

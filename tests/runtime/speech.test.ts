@@ -4,6 +4,7 @@ import { FakeVoice, fakeSpeechMs } from "../../devices/voice/fake-voice.ts";
 import { VirtualClock } from "../../src/core/clock.ts";
 import type { Playback, Speaker, Speech, Voice } from "../../src/core/device.ts";
 import { RuntimeError } from "../../src/core/errors.ts";
+import { SpeakerQueue } from "../../src/runtime/speaker-queue.ts";
 import { SpeechOutput } from "../../src/runtime/speech.ts";
 
 function setUp(options: { voice?: Voice; speaker?: (clock: VirtualClock) => Speaker } = {}) {
@@ -11,7 +12,7 @@ function setUp(options: { voice?: Voice; speaker?: (clock: VirtualClock) => Spea
   clock.start();
   const speaker = options.speaker?.(clock) ?? new NullSpeaker(clock);
   const log: string[] = [];
-  const speech = new SpeechOutput(clock, options.voice ?? new FakeVoice(), speaker, {
+  const speech = new SpeechOutput(clock, options.voice ?? new FakeVoice(), new SpeakerQueue(clock, speaker), {
     started: (text, startMs) => log.push(`${startMs} ${text}`),
     played: ({ text, endMs, whole }) => log.push(`${endMs} ${whole ? "end of" : "cut"} ${text}`),
     voiceFailed: (fault) => log.push(`failed: ${fault instanceof Error ? fault.message : ""}`),

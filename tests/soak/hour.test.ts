@@ -49,7 +49,7 @@ test("an hour of session: every micro-turn, none late, memory as in its first mi
     durationMs: HOUR_MS,
   }).run();
   expect(summary).toMatchObject({ microTurns: 18_000, late: 0, gaps: { count: 0 } });
-  expect(summary.dropped).toEqual({ frames: 0, events: 0, phrases: 0, intervals: 0 });
+  expect(summary.dropped).toEqual({ frames: 0, events: 0, phrases: 0, sound: 0, intervals: 0 });
   expect(spoken).toBe(1800);
   // Twelve readings, one every five minutes. Without a collection each stands anywhere between two of them, so the
   // least of the last four is held against the most of the first four.

@@ -10,6 +10,8 @@ export class SessionRecord implements SessionObserver {
   readonly collector = new Collector();
   /** What really sounded, in order. */
   readonly played: Played[] = [];
+  /** True while the last word may go on with the next piece of sound. */
+  #wordIsOpen = false;
 
   step(record: StepRecord): void {
     this.collector.step(record);
@@ -27,7 +29,19 @@ export class SessionRecord implements SessionObserver {
 
   /** Notes what `speaker` plays. */
   readonly listenTo = (speaker: Speaker): Speaker =>
-    new NotingSpeaker(speaker, (played) => {
-      this.played.push(played);
+    new NotingSpeaker(speaker, (played, { isStream }) => {
+      if (isStream) this.#notePiece(played);
+      else this.played.push(played);
     });
+
+  /** A model's own sound comes in pieces, each with a piece of a word or without. */
+  #notePiece(played: Played): void {
+    const { text, endMs } = played;
+    const last = this.played.at(-1);
+    const isRest = this.#wordIsOpen && last !== undefined && !/^\s/.test(text);
+    this.#wordIsOpen = text !== "";
+    if (text === "") return;
+    if (isRest) this.played[this.played.length - 1] = { ...last, text: last.text + text, endMs };
+    else this.played.push(played);
+  }
 }

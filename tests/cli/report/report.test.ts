@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { NullSpeaker } from "../../../devices/speaker/null-speaker.ts";
 import { webVtt } from "../../../src/cli/report/captions.ts";
 import { reportPage } from "../../../src/cli/report/page.ts";
 import { joinWords } from "../../../src/cli/report/phrases.ts";
 import { SessionRecord } from "../../../src/cli/report/record.ts";
 import { drawStaves } from "../../../src/cli/report/stave.ts";
+import { VirtualClock } from "../../../src/core/clock.ts";
 import type { SessionSummary } from "../../../src/runtime/events.ts";
 
 const summary: SessionSummary = {
@@ -15,7 +17,7 @@ const summary: SessionSummary = {
   late: 0,
   stepMs: { p50: 7, p99: 11, p999: 12, max: 12 },
   gaps: { count: 0, totalMs: 0 },
-  dropped: { frames: 0, events: 0, phrases: 0, intervals: 0 },
+  dropped: { frames: 0, events: 0, phrases: 0, sound: 0, intervals: 0 },
 };
 
 /** 25 s of session: two staves. */
@@ -29,6 +31,24 @@ function record(): SessionRecord {
   made.played.push({ text: " over the edge", startMs: 19_500, endMs: 20_500, whole: false });
   return made;
 }
+
+test("words of a model's own sound are put together from the pieces that sounded", async () => {
+  const made = new SessionRecord();
+  const clock = new VirtualClock();
+  clock.start();
+  const speaker = made.listenTo(new NullSpeaker(clock));
+  const piece = { sampleRateHz: 24_000, samples: new Float32Array(1920), isStream: true };
+  const texts = ["", " hel", "lo", "", " you", "", "."];
+  for (const text of texts) await speaker.play(text, piece).finished;
+  speaker.play("a phrase of a voice", { sampleRateHz: 24_000, samples: new Float32Array(2400) });
+  await clock.sleepUntil(1000);
+  expect(made.played).toEqual([
+    { text: " hello", startMs: 80, endMs: 240, whole: true },
+    { text: " you", startMs: 320, endMs: 400, whole: true },
+    { text: ".", startMs: 480, endMs: 560, whole: true },
+    { text: "a phrase of a voice", startMs: 560, endMs: 660, whole: true },
+  ]);
+});
 
 describe("the report", () => {
   const page = reportPage({ title: "a <test>", record: record(), summary, microTurnMs: 200 });

@@ -128,7 +128,7 @@ describeWithSocat("a session with a board on a port", () => {
     const summary = await running;
     await robot.close();
 
-    expect(summary.dropped).toEqual({ frames: 0, events: 0, phrases: 0, intervals: 0 });
+    expect(summary.dropped).toEqual({ frames: 0, events: 0, phrases: 0, sound: 0, intervals: 0 });
     const indices = model.steps.flat().map(({ index }) => index);
     expect(indices).toEqual(indices.map((_, index) => index));
     // The model is told of each loss and each return, in turn.
