@@ -9,17 +9,24 @@ import { reasonerSchema } from "./reasoner.ts";
 import { screenSchema } from "./screen.ts";
 import { serialSchema } from "./serial.ts";
 
+/** A device or file that is named as one of these forms. */
+function named(forms: RegExp, expected: string) {
+  return z.string().regex(forms, `expected ${expected}`).default("none").describe(expected);
+}
+
+const SOUND = "pulse:NAME, alsa:NAME, pipewire:NAME";
+
 /** Everything that a session needs to be told: one YAML file. Flags of the command line override it. */
 export const profileSchema = z.strictObject({
-  camera: z.string().default("none").describe("file:PATH, v4l2:PATH, gst:PIPELINE or none"),
-  microphone: z
-    .string()
-    .default("none")
-    .describe("file:PATH (sound, or a video that has sound), pulse:NAME, alsa:NAME, pipewire:NAME or none"),
-  speaker: z
-    .string()
-    .default("none")
-    .describe("file:PATH.wav, pulse:NAME, alsa:NAME, pipewire:NAME, or none: silent, but keeps time"),
+  camera: named(/^(none|(file|v4l2|gst):.+)$/s, "file:PATH, v4l2:PATH, gst:PIPELINE or none"),
+  microphone: named(
+    /^(none|(file|pulse|alsa|pipewire):.+)$/s,
+    `file:PATH (sound, or a video that has sound), ${SOUND} or none`,
+  ),
+  speaker: named(
+    /^(none|(file|pulse|alsa|pipewire):.+)$/s,
+    `file:PATH.wav, ${SOUND}, or none: silent, but keeps time`,
+  ),
   devices: devicesSchema.prefault({}),
   echo: z
     .enum(["cancel", "system", "off"])

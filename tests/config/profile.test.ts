@@ -61,6 +61,15 @@ describe("a profile", () => {
     expect(fault.exitCode).toBe(78);
   });
 
+  test.each([
+    ["camera", "banana", /camera: expected file:PATH, v4l2:PATH/],
+    ["camera", "v4l2:", /camera: expected/],
+    ["microphone", "v4l2:/dev/video0", /microphone: expected file:PATH/],
+    ["speaker", "speakers", /speaker: expected file:PATH.wav/],
+  ])("refuses %s: %s", (key, value, message) => {
+    expect(() => parseProfile({ [key]: value }, "p.yaml")).toThrow(message);
+  });
+
   test("that is not there is told by its path", async () => {
     const fault = await loadProfile("/no/such/profile.yaml").catch((error: unknown) => error as RuntimeError);
     expect(fault).toMatchObject({ code: "invalid-configuration", exitCode: 78 });
