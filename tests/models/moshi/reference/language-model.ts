@@ -9,6 +9,8 @@ import type { ReferenceConfig } from "./config.ts";
 import { softmax, type Vector, type Weights } from "./layers.ts";
 import { ReferenceSequence } from "./network.ts";
 
+const TEXT_PADDING = 3;
+
 /** Greedy unless said otherwise. */
 const GREEDY: LanguageModelOptions = {
   text: { temperature: 0, topK: 0 },
@@ -44,6 +46,7 @@ export function referenceLanguageModel(
     const steps = input.depthSteps ?? config.depQ;
     const outputs = halves.map((half) => half.temporal(input.tokens, input.embedding));
     const textLogits = guided(halves.map((half, i) => half.textLogits(outputs[i]!)));
+    textLogits[TEXT_PADDING]! += options.textPaddingBonus ?? 0;
     const text = draw(textLogits, options.text, uniform);
     const depths = halves.map((half, i) => half.depthFrame(outputs[i]!));
     const audio = new Int32Array(steps);
