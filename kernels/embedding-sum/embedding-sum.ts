@@ -3,7 +3,7 @@ import { type BufferView, uploadBuffer } from "../../src/gpu/buffers.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { bind, createPipeline } from "../../src/gpu/pipeline.ts";
 import { type Dispatch, dispatch } from "../../src/gpu/plan.ts";
-import { MATRIX_FORMAT, type Matrix } from "../matrix.ts";
+import { MATRIX_FORMAT, type Matrix, singlePart } from "../matrix.ts";
 
 /** The small tables, each (rows, cols) f32. */
 export interface EmbeddingTables {
@@ -82,6 +82,7 @@ export function uploadTables(gpu: Gpu, cols: number, tables: EmbeddingTables): D
 export async function createEmbeddingSum(gpu: Gpu, spec: EmbeddingSumSpec): Promise<Dispatch> {
   const { label, text, tables } = spec;
   const workgroupSize = spec.workgroupSize ?? 64;
+  const { weights, scales } = singlePart(label, text, ["f32", "f16", "q8"]);
   const pipeline = await createPipeline(gpu, {
     label: `embedding-sum ${text.format}`,
     shader: new URL("./embedding-sum.wgsl", import.meta.url),
@@ -93,8 +94,8 @@ export async function createEmbeddingSum(gpu: Gpu, spec: EmbeddingSumSpec): Prom
   new Float32Array(params.buffer)[3] = spec.eps;
   const bindGroup = bind(gpu, pipeline, [
     spec.rows,
-    text.weights,
-    text.scales,
+    weights,
+    scales,
     tables.tables,
     spec.levels,
     spec.tiles,

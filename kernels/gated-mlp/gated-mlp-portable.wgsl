@@ -4,7 +4,7 @@
 //   gate[r, n] = sum over k of y[r, k] * w[n, k],   up[r, n] = sum over k of y[r, k] * w[out_cols + n, k]
 //   y[r, k] = norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
 //
-//   x (rows, cols) f32.  w (2 out_cols, cols): entry points f32, f16 and q8.  out (rows, out_cols) f32.  All row-major.
+//   x (rows, cols) f32.  w (2 out_cols, cols): entry points f32, f16, q8 and q4.  out (rows, out_cols) f32.  All row-major.
 //   Dispatch (ceil(out_cols / workgroup_size), ceil(rows / row_tile), 1).
 //
 // An invocation takes one output, two rows of w, and `row_tile` rows of x: no barrier, no workgroup memory.
@@ -20,13 +20,21 @@ struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 @group(0) @binding(2) var<storage, read> w_f32: array<vec4f>;
 @group(0) @binding(2) var<storage, read> w_f16: array<vec2u>; // 4 halves
 @group(0) @binding(2) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
+@group(0) @binding(2) var<storage, read> w_q4: array<u32>;    // 8 nibbles: of bytes 0 to 3 the low ones, then the high
 @group(0) @binding(3) var<storage, read> scales: array<f32>;  // (2 out_cols, cols / 32) for q8
+@group(0) @binding(3) var<storage, read> half_scales: array<u32>; // the same in 2 halves a word, for q4
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 @group(0) @binding(6) var<uniform> step: Step;
 
 fn halves(bits: vec2u) -> vec4f { return vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
 fn bytes(bits: u32) -> vec4f { return vec4f(unpack4xI8(bits)); }
+
+// Scale `i` of q4.
+fn half(i: u32) -> f32 { return unpack2x16float(half_scales[i / 2u])[i % 2u]; }
+
+// The low nibbles of a word.
+fn nibbles(bits: u32) -> vec4f { return vec4f(unpack4xU8(bits & 0x0f0f0f0fu)) - 8.0; }
 
 // Per row of x: its products with the gate's and the up's row of w, and its squares.
 struct Sums { products: array<vec2f, 8>, squares: array<f32, 8> }
@@ -92,6 +100,24 @@ fn q8_weights(@builtin(global_invocation_id) id: vec3u) {
     let up = gate + params.out_cols * words;
     // 8 vec4 share a scale.
     add(&sums, scales[gate / 8u] * bytes(w_q8[gate]), scales[up / 8u] * bytes(w_q8[up]), first_row, i);
+  }
+  finish(&sums, first_row, id.x);
+}
+
+@compute @workgroup_size(workgroup_size)
+fn q4_weights(@builtin(global_invocation_id) id: vec3u) {
+  let first_row = id.y * row_tile;
+  if (first_row >= step.rows || id.x >= params.out_cols) { return; }
+  let words = params.cols / 8u;
+  var sums = Sums();
+  for (var i = 0u; i < words; i++) {
+    let gate = id.x * words + i;
+    let up = gate + params.out_cols * words;
+    // 4 words share a scale.
+    let gate_scale = half(gate / 4u);
+    let up_scale = half(up / 4u);
+    add(&sums, gate_scale * nibbles(w_q4[gate]), up_scale * nibbles(w_q4[up]), first_row, 2u * i);
+    add(&sums, gate_scale * nibbles(w_q4[gate] >> 4u), up_scale * nibbles(w_q4[up] >> 4u), first_row, 2u * i + 1u);
   }
   finish(&sums, first_row, id.x);
 }

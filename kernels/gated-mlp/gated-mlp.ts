@@ -4,7 +4,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { bind, createPipeline, type Pipeline } from "../../src/gpu/pipeline.ts";
 import type { Dispatch } from "../../src/gpu/plan.ts";
 import { chooseTiling, defaultTilings, type MatmulTiling } from "../matmul/matmul.ts";
-import type { Matrix, MatrixFormat } from "../matrix.ts";
+import { type Matrix, type MatrixFormat, singlePart } from "../matrix.ts";
 
 export interface GatedMlpSpec {
   label: string;
@@ -28,11 +28,12 @@ const BINDINGS = ["read", "read", "read", "read", "readWrite", "uniform", "unifo
  * Prepares `out = silu(gate) · up` with `[gate; up] = gateUp · RMSNorm(x)`.
  *
  * @throws RuntimeError "shape-mismatch" if a buffer cannot hold one row or gateUp has an odd number of rows,
- *         "gpu-compile" if the shader is refused.
+ *         "gpu-out-of-memory" if gateUp has more than one part, "gpu-compile" if the shader is refused.
  */
 export async function createGatedMlp(gpu: Gpu, spec: GatedMlpSpec): Promise<Dispatch> {
   const { label, gateUp } = spec;
   const outCols = gateUp.rows / 2;
+  const { weights, scales } = singlePart(label, gateUp);
   const fail = (problem: string): never => {
     throw new RuntimeError("shape-mismatch", { part: label, problem });
   };
@@ -50,8 +51,8 @@ export async function createGatedMlp(gpu: Gpu, spec: GatedMlpSpec): Promise<Disp
   const bindGroup = bind(gpu, pipelines[0]!, [
     spec.x,
     spec.norm.weight,
-    gateUp.weights,
-    gateUp.scales,
+    weights,
+    scales,
     spec.out,
     uploadBuffer(gpu, { label: `${label} params`, role: "uniform" }, params),
     spec.step,

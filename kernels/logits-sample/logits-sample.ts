@@ -3,7 +3,7 @@ import { type BufferView, createBuffer, uploadBuffer } from "../../src/gpu/buffe
 import type { Gpu } from "../../src/gpu/device.ts";
 import { bind, createPipeline } from "../../src/gpu/pipeline.ts";
 import { type Dispatch, dispatch } from "../../src/gpu/plan.ts";
-import { MATRIX_FORMAT, type Matrix } from "../matrix.ts";
+import { MATRIX_FORMAT, type Matrix, singlePart } from "../matrix.ts";
 
 /** How the work is cut up. Chosen by the wrapper; a test or a tuner may name another cut. */
 export interface LogitsTiling {
@@ -57,6 +57,7 @@ export async function createLogitsSample(gpu: Gpu, spec: LogitsSampleSpec): Prom
   const { label, embedding } = spec;
   const { workgroupSize, lanesPerToken, samplerSize } = spec.tiling ?? defaultLogitsTiling(gpu);
   const vocabSize = embedding.rows;
+  const { weights, scales } = singlePart(label, embedding, ["f32", "f16", "q8"]);
   // Buffers are rounded up to 16 bytes.
   expectLength(label, "bias", spec.bias.sizeBytes / 4, Math.ceil(vocabSize / 4) * 4);
   const logits = spec.logits ?? createBuffer(gpu, { label: `${label} logits`, sizeBytes: vocabSize * 4 });
@@ -89,8 +90,8 @@ export async function createLogitsSample(gpu: Gpu, spec: LogitsSampleSpec): Prom
   );
   const logitsGroup = bind(gpu, logitsPipeline, [
     spec.x,
-    embedding.weights,
-    embedding.scales,
+    weights,
+    scales,
     spec.bias,
     logits,
     params,

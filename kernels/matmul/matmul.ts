@@ -3,7 +3,7 @@ import { type BufferView, uploadBuffer } from "../../src/gpu/buffers.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { bind, createPipeline, type Pipeline } from "../../src/gpu/pipeline.ts";
 import type { Dispatch } from "../../src/gpu/plan.ts";
-import type { Matrix, MatrixFormat } from "../matrix.ts";
+import { type Matrix, type MatrixFormat, type MatrixPart, singlePart } from "../matrix.ts";
 
 /** How the product is cut up. Chosen by the wrapper; a test or a tuner may name another cut. */
 export interface MatmulTiling {
@@ -50,11 +50,22 @@ export function defaultTilings(gpu: Gpu): MatmulTiling[] {
 }
 
 /**
- * Prepares `out = y · matrixᵀ`, or `out += y · matrixᵀ`, with y = x or RMSNorm(x).
+ * Prepares `out = y · matrixᵀ`, or `out += y · matrixᵀ`, with y = x or RMSNorm(x), for a matrix of one part.
  *
- * @throws RuntimeError "shape-mismatch" if a buffer cannot hold one row, "gpu-compile" if the shader is refused.
+ * @throws RuntimeError "gpu-out-of-memory" if the matrix has more parts, "shape-mismatch" if a buffer cannot hold one
+ *         row, "gpu-compile" if the shader is refused.
  */
 export async function createMatmul(gpu: Gpu, spec: MatmulSpec): Promise<Dispatch> {
+  singlePart(spec.label, spec.matrix);
+  const [only] = await createMatmuls(gpu, spec);
+  return only!;
+}
+
+/**
+ * The same for a matrix of any number of parts: one dispatch for each, which may run in any order. For every matrix of
+ * which some device could not bind all rows at once.
+ */
+export async function createMatmuls(gpu: Gpu, spec: MatmulSpec): Promise<Dispatch[]> {
   const { label, matrix } = spec;
   expectRows(label, "x", spec.x, matrix.cols);
   expectRows(label, "out", spec.out, matrix.rows);
@@ -63,13 +74,33 @@ export async function createMatmul(gpu: Gpu, spec: MatmulSpec): Promise<Dispatch
   const pipelines = await Promise.all(
     tilings.map((tiling) => compile(gpu, matrix.format, tiling, spec.norm !== undefined)),
   );
-  const params = Uint32Array.of(matrix.cols, matrix.rows, spec.accumulate ? 1 : 0, 0);
+  return matrix.parts.map((part) => partDispatch(gpu, spec, part, tilings, pipelines));
+}
+
+function partDispatch(
+  gpu: Gpu,
+  spec: MatmulSpec,
+  part: MatrixPart,
+  tilings: readonly MatmulTiling[],
+  pipelines: readonly Pipeline[],
+): Dispatch {
+  const { label, matrix } = spec;
+  const params = Uint32Array.of(
+    matrix.cols,
+    part.rows,
+    spec.accumulate ? 1 : 0,
+    0,
+    matrix.rows,
+    part.firstRow,
+    0,
+    0,
+  );
   new Float32Array(params.buffer)[3] = spec.norm?.eps ?? 0;
   const bindGroup = bind(gpu, pipelines[0]!, [
     spec.x,
-    spec.norm?.weight ?? matrix.scales,
-    matrix.weights,
-    matrix.scales,
+    spec.norm?.weight ?? part.scales,
+    part.weights,
+    part.scales,
     spec.out,
     uploadBuffer(gpu, { label: `${label} params`, role: "uniform" }, params),
     spec.step,
@@ -81,7 +112,7 @@ export async function createMatmul(gpu: Gpu, spec: MatmulSpec): Promise<Dispatch
     launch: (rows) => {
       const i = chooseTiling(tilings, rows);
       const { rowTile, [perGroup]: columns } = tilings[i]!;
-      const workgroups = [Math.ceil(matrix.rows / columns), Math.ceil(rows / rowTile), 1] as const;
+      const workgroups = [Math.ceil(part.rows / columns), Math.ceil(rows / rowTile), 1] as const;
       return { pipeline: pipelines[i]!, workgroups };
     },
   };

@@ -3,7 +3,7 @@
 //   out[r, n] = base + sum over k of y[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
 //   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
 //
-//   x (rows, cols) f32.  w (out_cols, cols): entry points f32, f16 and q8.  out (rows, out_cols) f32.  All row-major.
+//   x (rows, cols) f32.  w (out_cols, cols): entry points f32, f16, q8 and q4.  out (rows, out_cols) f32.  All row-major.
 //   Dispatch (ceil(out_cols / rows_per_group), ceil(rows / row_tile), 1).
 //
 // The norm costs no pass of its own: the root is the same for a whole row, so it divides the finished sums.
@@ -20,7 +20,11 @@ override rows_per_group: u32 = 16; // rows of w per workgroup, a multiple of 4
 override row_tile: u32 = 1;        // rows of x, 1 to 8
 override normalise: bool = false;
 
-struct Params { cols: u32, out_cols: u32, accumulate: u32, eps: f32 }
+// `w` is rows [first_col, first_col + out_cols) of the whole matrix, which has out_stride.
+struct Params {
+  cols: u32, out_cols: u32, accumulate: u32, eps: f32,
+  out_stride: u32, first_col: u32, pad0: u32, pad1: u32,
+}
 struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -28,13 +32,26 @@ struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 @group(0) @binding(2) var<storage, read> w_f32: array<vec4f>;
 @group(0) @binding(2) var<storage, read> w_f16: array<vec2u>; // 4 halves
 @group(0) @binding(2) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
+@group(0) @binding(2) var<storage, read> w_q4: array<u32>;    // 8 nibbles: of bytes 0 to 3 the low ones, then the high
 @group(0) @binding(3) var<storage, read> scales: array<f32>;  // (out_cols, cols / 32) for q8
+@group(0) @binding(3) var<storage, read> half_scales: array<u32>; // the same in 2 halves a word, for q4
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 @group(0) @binding(6) var<uniform> step: Step;
 
 fn halves(bits: vec2u) -> vec4f { return vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
 fn bytes(bits: u32) -> vec4f { return vec4f(unpack4xI8(bits)); }
+
+// Scale `i` of q4.
+fn half(i: u32) -> f32 { return unpack2x16float(half_scales[i / 2u])[i % 2u]; }
+
+// The low nibbles of a word of each of four rows, scaled.
+fn nibbles(bits: vec4u, scale: vec4f) -> mat4x4f {
+  let low = bits & vec4u(0x0f0f0f0fu);
+  return mat4x4f(
+    scale.x * (vec4f(unpack4xU8(low.x)) - 8.0), scale.y * (vec4f(unpack4xU8(low.y)) - 8.0),
+    scale.z * (vec4f(unpack4xU8(low.z)) - 8.0), scale.w * (vec4f(unpack4xU8(low.w)) - 8.0));
+}
 
 // What a subgroup works on: four rows of w, as indices of their first vec4, of which those before `end` are its own.
 struct Tile { row: vec4u, n: u32, end: u32, first_row: u32 }
@@ -72,7 +89,7 @@ fn finish(sums: ptr<function, Sums>, t: Tile, lane: u32) {
     }
     let r = t.first_row + m;
     if (lane < 4u && t.n + lane < t.end && r < step.rows) {
-      let at = r * params.out_cols + t.n + lane;
+      let at = r * params.out_stride + params.first_col + t.n + lane;
       out[at] = total[lane] + select(0.0, out[at], params.accumulate != 0u);
     }
   }
@@ -135,6 +152,29 @@ fn q8_weights(
         scales[block.x] * bytes(w_q8[at.x]), scales[block.y] * bytes(w_q8[at.y]),
         scales[block.z] * bytes(w_q8[at.z]), scales[block.w] * bytes(w_q8[at.w]));
       add(&sums, w, t.first_row, i);
+    }
+    finish(&sums, t, lane);
+  }
+}
+
+@compute @workgroup_size(workgroup_size)
+fn q4_weights(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) local: u32,
+  @builtin(subgroup_size) size: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  if (group.y * row_tile >= step.rows) { return; }
+  for (var start = 0u; start < rows_per_group; start += workgroup_size / size * 4u) {
+    let t = tile(group, start, local / size);
+    var sums = Sums();
+    for (var i = lane; i < params.cols / 8u; i += size) {
+      let at = t.row / 2u + i;
+      let block = at / 4u; // 4 words share a scale
+      let scale = vec4f(half(block.x), half(block.y), half(block.z), half(block.w));
+      let bits = vec4u(w_q4[at.x], w_q4[at.y], w_q4[at.z], w_q4[at.w]);
+      add(&sums, nibbles(bits, scale), t.first_row, 2u * i);
+      add(&sums, nibbles(bits >> vec4u(4u), scale), t.first_row, 2u * i + 1u);
     }
     finish(&sums, t, lane);
   }

@@ -1,12 +1,11 @@
 import { gatedMlpReference } from "../../kernels/gated-mlp/gated-mlp.reference.ts";
 import { createGatedMlp } from "../../kernels/gated-mlp/gated-mlp.ts";
-import { type MatrixFormat, quantize, toFloats, uploadMatrix } from "../../kernels/matrix.ts";
+import { MATRIX_BITS, quantize, toFloats, uploadMatrix } from "../../kernels/matrix.ts";
 import { createBuffer } from "../../src/gpu/buffers.ts";
 import { expectClose, gaussian, input, readBack, run, step } from "../kernels/harness.ts";
 import { benchOnGpu } from "./bench.ts";
 import { measureDispatches, report } from "./measure.ts";
 
-const BITS: Record<MatrixFormat, number> = { f32: 32, f16: 16, q8: 9 };
 const COLS = 192;
 const OUT_COLS = 512;
 const EPS = 1e-6;
@@ -34,7 +33,7 @@ for (const format of ["f32", "f16", "q8"] as const) {
       const limits = { absolute: format === "f16" ? 2e-2 : 1e-4 };
       expectClose(new Float32Array(await readBack(gpu, out)), expected, limits);
       await report(gpu, title, await measureDispatches(gpu, [mlp], rows), {
-        bytes: (2 * OUT_COLS * COLS * BITS[format]) / 8 + 4 * rows * (COLS + OUT_COLS),
+        bytes: (2 * OUT_COLS * COLS * MATRIX_BITS[format]) / 8 + 4 * rows * (COLS + OUT_COLS),
         flops: 4 * rows * OUT_COLS * COLS,
       });
     });

@@ -1,6 +1,6 @@
 import { logitsReference } from "../../kernels/logits-sample/logits-sample.reference.ts";
 import { createLogitsSample } from "../../kernels/logits-sample/logits-sample.ts";
-import { type MatrixFormat, uploadMatrix } from "../../kernels/matrix.ts";
+import { MATRIX_BITS, uploadMatrix } from "../../kernels/matrix.ts";
 import { packTurn } from "../../kernels/step.ts";
 import { createBuffer, uploadBuffer } from "../../src/gpu/buffers.ts";
 import { expectClose, gaussian, input, readBack, run, step } from "../kernels/harness.ts";
@@ -9,8 +9,6 @@ import { measureDispatches, report } from "./measure.ts";
 
 const VOCAB_SIZE = 1024;
 const DIM = 192;
-const BITS: Record<MatrixFormat, number> = { f32: 32, f16: 16, q8: 9 };
-
 for (const [format, temperature] of [
   ["f32", 0],
   ["f16", 0],
@@ -58,7 +56,7 @@ for (const [format, temperature] of [
     const expected = logitsReference(embedding, bias, x);
     expectClose(new Float32Array(await readBack(gpu, logits)), expected, limits);
     await report(gpu, name, await measureDispatches(gpu, kernels, 1), {
-      bytes: (VOCAB_SIZE * DIM * BITS[format]) / 8 + 8 * VOCAB_SIZE,
+      bytes: (VOCAB_SIZE * DIM * MATRIX_BITS[format]) / 8 + 8 * VOCAB_SIZE,
       flops: 2 * VOCAB_SIZE * DIM,
     });
   });

@@ -1,12 +1,24 @@
 import { matmulReference } from "../../kernels/matmul/matmul.reference.ts";
 import { createMatmul } from "../../kernels/matmul/matmul.ts";
-import { type MatrixFormat, quantize, toFloats, uploadMatrix } from "../../kernels/matrix.ts";
+import {
+  MATRIX_BITS,
+  type MatrixFormat,
+  type MatrixSource,
+  quantize,
+  quantizeQ4,
+  toFloats,
+  uploadMatrix,
+} from "../../kernels/matrix.ts";
 import { createBuffer } from "../../src/gpu/buffers.ts";
 import { expectClose, gaussian, input, readBack, run, step } from "../kernels/harness.ts";
 import { benchOnGpu } from "./bench.ts";
 import { measureDispatches, report } from "./measure.ts";
 
-const BITS: Record<MatrixFormat, number> = { f32: 32, f16: 16, q8: 9 };
+/** Blocks before the timing, so that the expected product is that of the elements which the kernel reads. */
+function stored(data: Float32Array, format: MatrixFormat): MatrixSource {
+  if (format === "q8") return quantize(data);
+  return format === "q4" ? quantizeQ4(data) : { kind: "f32", data };
+}
 
 /** The shipped model's projections, and two sizes at which a GPU is busy. */
 const SHAPES = [
@@ -17,14 +29,14 @@ const SHAPES = [
 ] as const;
 
 for (const { name, outCols, cols } of SHAPES) {
-  for (const format of ["f32", "f16", "q8"] as const) {
+  for (const format of ["f32", "f16", "q8", "q4"] as const) {
     for (const rows of [1, 9]) {
       const title = `matmul ${name} ${format} ${rows} x ${outCols} x ${cols}`;
       benchOnGpu(title, async (gpu) => {
         if (gpu.adapter.isSoftware && cols > 1024) return;
         const x = gaussian(1, rows * cols);
         const data = gaussian(2, outCols * cols);
-        const source = format === "q8" ? quantize(data) : ({ kind: "f32", data } as const);
+        const source = stored(data, format);
         const out = createBuffer(gpu, { label: "out", sizeBytes: rows * outCols * 4 });
         const matmul = await createMatmul(gpu, {
           label: "matmul",
@@ -41,7 +53,7 @@ for (const { name, outCols, cols } of SHAPES) {
         const actual = new Float32Array(await readBack(gpu, out)).subarray(0, outCols);
         expectClose(actual, expected, limits);
         await report(gpu, title, await measureDispatches(gpu, [matmul], rows), {
-          bytes: (outCols * cols * BITS[format]) / 8 + 4 * rows * (cols + outCols),
+          bytes: (outCols * cols * MATRIX_BITS[format]) / 8 + 4 * rows * (cols + outCols),
           flops: 2 * rows * outCols * cols,
         });
       });

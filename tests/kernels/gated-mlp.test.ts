@@ -6,6 +6,7 @@ import {
   type MatrixFormat,
   type MatrixSource,
   quantize,
+  quantizeQ4,
   toFloats,
   toHalf,
   uploadMatrix,
@@ -26,6 +27,7 @@ interface Case {
 
 function stored(data: Float32Array, format: MatrixFormat): MatrixSource {
   if (format === "q8") return quantize(data);
+  if (format === "q4") return quantizeQ4(data);
   return { kind: "f32", data: format === "f16" ? data.map((value) => fromHalf(toHalf(value))) : data };
 }
 
@@ -95,7 +97,7 @@ it("gated-mlp reference: onnxruntime, operator by operator", async () => {
 });
 
 describeOnGpu("gated-mlp", (gpu) => {
-  for (const format of ["f32", "f16", "q8"] as const) {
+  for (const format of ["f32", "f16", "q8", "q4"] as const) {
     for (const outCols of [1, 7, 8, 9, 65]) {
       it(`${format}: ${outCols} outputs around the workgroup's 8`, () =>
         check(gpu, { rows: 2, cols: 64, outCols, format }));
@@ -153,7 +155,7 @@ describeOnGpu("gated-mlp", (gpu) => {
 
   it("gives the same without subgroups", async () => {
     const plain = await openGpu({ features: [] });
-    for (const format of ["f32", "f16", "q8"] as const) {
+    for (const format of ["f32", "f16", "q8", "q4"] as const) {
       await check(plain, { rows: 4, cols: 64, outCols: 33, format });
     }
     await check(plain, { rows: 1, cols: 64, outCols: 40, scale: 1000 });

@@ -1,11 +1,12 @@
 import { expect, it } from "vitest";
 import { matmulReference } from "../../kernels/matmul/matmul.reference.ts";
-import { chooseTiling, createMatmul, defaultTilings } from "../../kernels/matmul/matmul.ts";
+import { chooseTiling, createMatmul, createMatmuls, defaultTilings } from "../../kernels/matmul/matmul.ts";
 import {
   fromHalf,
   type MatrixFormat,
   type MatrixSource,
   quantize,
+  quantizeQ4,
   toFloats,
   toHalf,
   uploadMatrix,
@@ -22,6 +23,7 @@ const sumLimit = (cols: number) => ({ absolute: 8 * cols * 2 ** -24, relative: 2
 /** The source's elements as they are after conversion, so that the product alone is judged. */
 function stored(source: Float32Array, format: MatrixFormat): MatrixSource {
   if (format === "q8") return quantize(source);
+  if (format === "q4") return quantizeQ4(source);
   const data = format === "f16" ? source.map((value) => fromHalf(toHalf(value))) : source;
   return { kind: "f32", data };
 }
@@ -36,6 +38,8 @@ interface Case {
   tiling?: { rowTile: number; workgroupSize: number; rowsPerGroup: number };
   /** Rows of the buffers beyond those that the step runs. */
   spareRows?: number;
+  /** What a part of the matrix takes at most. */
+  maxPartBytes?: number;
 }
 
 async function check(gpu: Gpu, c: Case): Promise<void> {
@@ -45,17 +49,20 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
   const base = gaussian(3, (c.rows + spare) * c.outCols);
   const out = output(gpu, "out", base.length, c.accumulate ? base : undefined);
   const norm = gaussian(5, c.cols);
-  const matmul = await createMatmul(gpu, {
+  const { outCols, cols, format, maxPartBytes } = c;
+  const size = { rows: outCols, cols, format, ...(maxPartBytes === undefined ? {} : { maxPartBytes }) };
+  const matmuls = await createMatmuls(gpu, {
     label: "matmul",
     x: input(gpu, "x", x),
-    matrix: uploadMatrix(gpu, { label: "w", rows: c.outCols, cols: c.cols, format: c.format }, source),
+    matrix: uploadMatrix(gpu, { label: "w", ...size }, source),
     out: out.view,
     accumulate: c.accumulate ?? false,
     step: step(gpu, c.rows),
     ...(c.norm ? { norm: { weight: input(gpu, "norm", norm), eps: 0.5 } } : {}),
     ...(c.tiling ? { tilings: [c.tiling] } : {}),
   });
-  await run(gpu, [matmul], c.rows);
+  if (maxPartBytes !== undefined) expect(matmuls.length).toBeGreaterThan(1);
+  await run(gpu, matmuls, c.rows);
   const actual = await out.f32();
   const live = x.subarray(0, c.rows * c.cols);
   const expected = matmulReference(
@@ -71,7 +78,7 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
   expect([...actual.subarray(expected.length)]).toEqual([...untouched]);
 }
 
-const FORMATS: readonly MatrixFormat[] = ["f32", "f16", "q8"];
+const FORMATS: readonly MatrixFormat[] = ["f32", "f16", "q8", "q4"];
 
 it("matmul reference: a product worked by hand", () => {
   // [1 2] · [3 4; 5 6; 7 8]ᵀ = [11 17 23]
@@ -111,6 +118,38 @@ it("q8: onnxruntime's MatMulNBits reads the blocks as the same matrix", async ()
   graph.output(y, "float32", [rows, outCols]);
   const theirs = await runOnnx(graph, { x: { data: x, dims: [rows, cols] } });
   expectClose(theirs, matmulReference(x, toFloats(blocks), cols), sumLimit(cols));
+});
+
+it("q4: onnxruntime's MatMulNBits reads the blocks as the same matrix", async () => {
+  const [rows, cols, outCols] = [2, 96, 7];
+  const x = gaussian(1, rows * cols);
+  const source = gaussian(2, outCols * cols);
+  const blocks = quantizeQ4(source);
+  const graph = new OnnxGraph();
+  // Theirs hold elements 2i and 2i + 1 in a byte, about the same zero point of 8.
+  const nibbles = Array.from(source, (_, i) => {
+    const byte = blocks.values[Math.floor(i / 8) * 4 + (i % 4)]!;
+    return i % 8 < 4 ? byte % 16 : Math.floor(byte / 16);
+  });
+  const bytes = Uint8Array.from(
+    { length: nibbles.length / 2 },
+    (_, i) => nibbles[2 * i]! + 16 * nibbles[2 * i + 1]!,
+  );
+  const b = graph.constant("b", "uint8", [outCols, cols / 32, 16], bytes);
+  const scales = Float32Array.from(blocks.scales, fromHalf);
+  const s = graph.constant("s", "float32", [(outCols * cols) / 32], scales);
+  const y = graph.node("MatMulNBits", [graph.input("x", "float32", [rows, cols]), b, s], {
+    domain: "com.microsoft",
+    attributes: { K: { int: cols }, N: { int: outCols }, bits: { int: 4 }, block_size: { int: 32 } },
+    name: "y",
+  });
+  graph.output(y, "float32", [rows, outCols]);
+  const theirs = await runOnnx(graph, { x: { data: x, dims: [rows, cols] } });
+  expectClose(theirs, matmulReference(x, toFloats(blocks), cols), sumLimit(cols));
+  // And they stand for the matrix: within half a step, or a whole one where the range ends at +7.
+  for (const [i, value] of toFloats(blocks).entries()) {
+    expect(Math.abs(value - source[i]!)).toBeLessThanOrEqual(Math.abs(scales[Math.floor(i / 32)]!) * 1.001);
+  }
 });
 
 it("chooses the tiling that reads the matrix least", () => {
@@ -164,6 +203,52 @@ describeOnGpu("matmul", (gpu) => {
         check(gpu, { rows, cols: 192, outCols: 33, format, norm: true }));
     }
   }
+
+  for (const format of FORMATS) {
+    for (const [rows, partRows] of [
+      [1, 1],
+      [2, 7],
+      [5, 16],
+      [3, 32],
+    ] as const) {
+      it(`${format}: a matrix in parts of ${partRows} rows`, () => {
+        const rowBytes = { f32: 384, f16: 192, q8: 96, q4: 48 }[format];
+        const maxPartBytes = partRows * rowBytes + 16;
+        const spareRows = 2;
+        return check(gpu, {
+          rows,
+          cols: 96,
+          outCols: 33,
+          format,
+          maxPartBytes,
+          spareRows,
+          accumulate: rows > 1,
+        });
+      });
+    }
+    it(`${format}: the norm of a matrix in parts`, () =>
+      check(gpu, {
+        rows: 3,
+        cols: 64,
+        outCols: 21,
+        format,
+        norm: true,
+        maxPartBytes: 1200 / (format === "f32" ? 1 : 4),
+      }));
+  }
+
+  it("names a matrix of parts that is to be one dispatch", async () => {
+    const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
+    const spec = {
+      label: "linears.0",
+      x: input(gpu, "x", gaussian(2, 32)),
+      matrix: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32", maxPartBytes: 600 }, source),
+      out: input(gpu, "out", gaussian(3, 8)),
+      accumulate: false,
+      step: step(gpu, 1),
+    };
+    await expect(createMatmul(gpu, spec)).rejects.toThrow("linears.0: takes 2 buffers");
+  });
 
   it("f32: rows of four elements, fewer than a subgroup has lanes", () =>
     check(gpu, { rows: 2, cols: 4, outCols: 9, format: "f32" }));
@@ -240,15 +325,18 @@ describeOnGpu("matmul", (gpu) => {
     expect(upload).toThrow("layers.0.down: has 36 columns, expected a multiple of 32 for q8");
   });
 
-  it("gives the same without subgroups", async () => {
-    const plain = await openGpu({ features: [] });
-    for (const format of FORMATS) {
+  // A device for each: compiling all of them in one test takes a loaded machine a minute.
+  for (const format of FORMATS) {
+    it(`${format}: gives the same without subgroups`, async () => {
+      const plain = await openGpu({ features: [] });
+      expect(defaultTilings(plain).length).toBeGreaterThan(1);
       for (const rows of [1, 6]) {
         await check(plain, { rows, cols: 96, outCols: 65, format, accumulate: rows === 6, spareRows: 2 });
-        await check(plain, { rows, cols: 96, outCols: 9, format, norm: true });
       }
-    }
-    expect(defaultTilings(plain).length).toBeGreaterThan(1);
-    plain.close();
-  });
+      await check(plain, { rows: 1, cols: 96, outCols: 9, format, norm: true });
+      const maxPartBytes = 16 + 5 * { f32: 384, f16: 192, q8: 96, q4: 48 }[format];
+      await check(plain, { rows: 6, cols: 96, outCols: 12, format, maxPartBytes, accumulate: true });
+      plain.close();
+    });
+  }
 });
