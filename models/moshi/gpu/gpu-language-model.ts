@@ -1,0 +1,223 @@
+import type { MatrixFormat } from "../../../kernels/matrix.ts";
+import { NOT_FORCED } from "../../../kernels/sample-token/sample-token.ts";
+import { RuntimeError } from "../../../src/core/errors.ts";
+import type { Gpu } from "../../../src/gpu/device.ts";
+import { Readback, type ReadbackTicket } from "../../../src/gpu/readback.ts";
+import type { TensorFile } from "../../tensors/tensor-file.ts";
+import type { MoshiConfig } from "../config.ts";
+import type { FrameInput, FrameOutput, LanguageModel, LanguageModelOptions } from "../language-model.ts";
+import { crossCondition, expectFrame, expectOptions, expectText } from "./frame-input.ts";
+import { Network } from "./network.ts";
+
+export interface GpuLanguageModelOptions extends LanguageModelOptions {
+  /** How the layers' matrices are held; see `WeightFormats` for what stays finer. */
+  format: MatrixFormat;
+  /** The same for the depth transformer. Default: `format`. */
+  depthFormat?: MatrixFormat;
+}
+
+/**
+ * Brings a checkpoint's language model to the device. Everything is allocated and compiled before this settles, and one
+ * frame has run and is forgotten again.
+ *
+ * @param gpu     Borrowed; it outlives the model.
+ * @param tensors With the published names and fused layouts. Not needed any more once this has settled.
+ * @throws RuntimeError "invalid-checkpoint" for a tensor that is missing, of another shape or not finite,
+ *         "invalid-argument" for conditions that do not fit, "gpu-compile", "gpu-out-of-memory" or "gpu-device-lost".
+ */
+export async function createLanguageModel(
+  gpu: Gpu,
+  config: MoshiConfig,
+  tensors: TensorFile,
+  options: GpuLanguageModelOptions,
+): Promise<GpuLanguageModel> {
+  expectOptions(config, options);
+  const formats = { temporal: options.format, depth: options.depthFormat ?? options.format };
+  const cross = crossCondition(config, options);
+  const network = await Network.create(gpu, config, tensors, { ...options, formats, cross });
+  const model = new GpuLanguageModel(gpu, config, network);
+  await gpu.settle();
+  // The first run compiles what a driver compiles late.
+  await model.frame({ tokens: new Int32Array(1 + config.nQ), inspect: true });
+  await model.reset();
+  return model;
+}
+
+/**
+ * The language model on a GPU: one command buffer and one read-back per frame, or two where the text token goes through
+ * the host. Nothing is allocated on the device per frame. While a read-back is pending the binding polls the event loop, so a
+ * program runs this in a worker.
+ */
+export class GpuLanguageModel implements LanguageModel {
+  /** Records frames onto a pass of the caller's, and holds what they draw. */
+  readonly network: Network;
+  readonly #gpu: Gpu;
+  readonly #config: MoshiConfig;
+  readonly #sampled: Readback;
+  readonly #extra: Readback | null;
+  readonly #inspected: { text: Readback; out: Readback; depth: Readback | null };
+  #position = 0;
+  #isBusy = false;
+
+  constructor(gpu: Gpu, config: MoshiConfig, network: Network) {
+    this.#gpu = gpu;
+    this.#config = config;
+    this.network = network;
+    const { temporal, depth } = network;
+    this.#sampled = new Readback(gpu, network.sampled, 1);
+    this.#extra = temporal.extraLogits && new Readback(gpu, temporal.extraLogits, 1);
+    this.#inspected = {
+      text: new Readback(gpu, temporal.textLogits, 1),
+      out: new Readback(gpu, temporal.out, 1),
+      depth: depth && new Readback(gpu, depth.allLogits, 1),
+    };
+  }
+
+  /**
+   * One step.
+   *
+   * @param alongside Records what else is to run in the frame's last submission, after its depth steps: a codec that
+   *   decodes `network.sampled`, say.
+   * @throws RuntimeError "invalid-argument" or "shape-mismatch" for an input that does not fit, or a call before the last
+   *   one has settled; "gpu-device-lost" after a loss; "internal" if the network gives no numbers.
+   */
+  async frame(input: FrameInput, alongside?: (encoder: GPUCommandEncoder) => void): Promise<FrameOutput> {
+    expectFrame(this.#config, input);
+    if (this.#isBusy) {
+      const problem = "frame was called before the call before it settled";
+      throw new RuntimeError("invalid-argument", { part: "language model", problem });
+    }
+    this.#isBusy = true;
+    try {
+      return await this.#run(input, alongside);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async reset(): Promise<void> {
+    this.#position = 0;
+    this.network.reset();
+  }
+
+  async close(): Promise<void> {
+    this.network.destroy();
+  }
+
+  async #run(input: FrameInput, alongside?: (encoder: GPUCommandEncoder) => void): Promise<FrameOutput> {
+    const { network } = this;
+    const { depQ } = this.#config;
+    const depthSteps = input.depthSteps ?? depQ;
+    this.#gpu.throwIfFailed();
+    const position = this.#position++;
+    network.frame.write({
+      position,
+      cacheSlot: position % network.window,
+      tokens: input.tokens,
+      forced: forcedTokens(input, depQ),
+      embedding: input.embedding ?? null,
+    });
+    const isSplit = typeof input.text === "function";
+    if (typeof input.text === "function") {
+      const first = this.#encoder(position);
+      record(first, (pass) => network.recordTemporal(pass));
+      const [text] = await this.#submit(first, 1);
+      const handed = input.text(text!);
+      expectText(this.#config, handed);
+      network.frame.forceText(handed);
+    }
+    const encoder = this.#encoder(position);
+    record(encoder, (pass) => {
+      if (!isSplit) network.recordTemporal(pass);
+      network.recordDepth(pass, depthSteps);
+    });
+    alongside?.(encoder);
+    const extra = this.#extra?.record(encoder);
+    const inspection = input.inspect ? this.#recordInspection(encoder) : null;
+    const tokens = await this.#submit(encoder, 1 + depthSteps);
+    return {
+      text: tokens[0]!,
+      audio: tokens.slice(1),
+      extraHeads: extra ? this.#probabilities(new Float32Array(await extra.read())) : new Float32Array(),
+      ...(inspection ? { inspected: await this.#inspect(inspection, depthSteps) } : {}),
+    };
+  }
+
+  #encoder(position: number): GPUCommandEncoder {
+    return this.#gpu.device.createCommandEncoder({ label: `frame ${position}` });
+  }
+
+  /** Submits what was recorded and waits for the first `count` tokens that were drawn. */
+  async #submit(encoder: GPUCommandEncoder, count: number): Promise<Int32Array> {
+    const ticket = this.#sampled.record(encoder);
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    const tokens = new Int32Array(await ticket.read()).subarray(0, count);
+    if (tokens.some((token) => token < 0)) {
+      throw new RuntimeError("internal", {
+        part: "language model",
+        problem: "no logit is a number",
+        remedy: "Use weights in f32, or fetch the checkpoint again",
+      });
+    }
+    return tokens;
+  }
+
+  #recordInspection(encoder: GPUCommandEncoder): Inspection {
+    const { text, out, depth } = this.#inspected;
+    return { text: text.record(encoder), out: out.record(encoder), depth: depth?.record(encoder) ?? null };
+  }
+
+  async #inspect(tickets: Inspection, depthSteps: number): Promise<NonNullable<FrameOutput["inspected"]>> {
+    const { card, textCardOut, temporal } = this.#config;
+    const text = new Float32Array(await tickets.text.read());
+    const out = new Float32Array(await tickets.out.read());
+    const depth = tickets.depth ? new Float32Array(await tickets.depth.read()) : new Float32Array();
+    const depthLogits = new Float32Array(depthSteps * card);
+    const stride = depth.length / this.#config.depQ;
+    for (let k = 0; k < depthSteps; k++)
+      depthLogits.set(depth.subarray(k * stride, k * stride + card), k * card);
+    return {
+      textLogits: text.slice(0, textCardOut),
+      transformerOut: out.slice(0, temporal.dim),
+      depthLogits,
+    };
+  }
+
+  /** The extra heads' softmax. Some dozen numbers: the host is quicker with them than another dispatch. */
+  #probabilities(logits: Float32Array): Float32Array {
+    const { count, classes } = this.#config.extraHeads;
+    const out = new Float32Array(count * classes);
+    for (let head = 0; head < count; head++) {
+      const own = logits.subarray(head * classes, (head + 1) * classes);
+      const peak = Math.max(...own);
+      const weights = Array.from(own, (logit) => Math.exp(logit - peak));
+      const total = weights.reduce((sum, weight) => sum + weight, 0);
+      out.set(
+        weights.map((weight) => weight / total),
+        head * classes,
+      );
+    }
+    return out;
+  }
+}
+
+/** What was read back beside the tokens. */
+interface Inspection {
+  text: ReadbackTicket;
+  out: ReadbackTicket;
+  depth: ReadbackTicket | null;
+}
+
+function record(encoder: GPUCommandEncoder, dispatches: (pass: GPUComputePassEncoder) => void): void {
+  const pass = encoder.beginComputePass();
+  dispatches(pass);
+  pass.end();
+}
+
+/** (1 + depQ) what is handed on in the place of what is drawn. */
+function forcedTokens({ text, audio }: FrameInput, depQ: number): Int32Array {
+  const forced = new Int32Array(1 + depQ).fill(NOT_FORCED);
+  if (typeof text === "number") forced[0] = text;
+  for (const [k, token] of audio?.entries() ?? []) if (token !== null) forced[1 + k] = token;
+  return forced;
+}

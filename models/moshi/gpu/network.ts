@@ -1,0 +1,118 @@
+import { type BufferView, uploadBuffer } from "../../../src/gpu/buffers.ts";
+import type { Gpu } from "../../../src/gpu/device.ts";
+import { type DispatchTarget, record } from "../../../src/gpu/plan.ts";
+import type { TensorFile } from "../../tensors/tensor-file.ts";
+import type { MoshiConfig } from "../config.ts";
+import type { LanguageModelOptions } from "../language-model.ts";
+import type { CrossCondition } from "./cross-attention.ts";
+import { Depth } from "./depth.ts";
+import { FrameBuffers } from "./frame-buffers.ts";
+import { Temporal } from "./temporal.ts";
+import { WeightLoader } from "./weight-loader.ts";
+import { loadDepth, loadTemporal, type WeightFormats } from "./weights.ts";
+
+/**
+ * The network on the device: all buffers, pipelines and bind groups, made once. It records frames; whoever holds it
+ * submits them. With guidance two sequences, the conditioned and the other, run as two rows over the same weights.
+ */
+export class Network {
+  readonly frame: FrameBuffers;
+  readonly temporal: Temporal;
+  /** Null where no audio is generated. */
+  readonly depth: Depth | null;
+  /** Rows of activations, each with a memory of its own. */
+  readonly sequences: number;
+  /** Keys that a step sees, itself included. */
+  readonly window: number;
+  readonly #buffers: readonly GPUBuffer[];
+
+  private constructor(parts: {
+    frame: FrameBuffers;
+    temporal: Temporal;
+    depth: Depth | null;
+    sequences: number;
+    window: number;
+    buffers: readonly GPUBuffer[];
+  }) {
+    this.frame = parts.frame;
+    this.temporal = parts.temporal;
+    this.depth = parts.depth;
+    this.sequences = parts.sequences;
+    this.window = parts.window;
+    this.#buffers = [
+      ...parts.buffers,
+      ...parts.frame.buffers,
+      ...parts.temporal.buffers,
+      ...(parts.depth?.buffers ?? []),
+    ];
+  }
+
+  /**
+   * @param cross What every layer attends to; null where there is no cross-attention, or nothing to attend to.
+   * @throws RuntimeError "invalid-checkpoint" for a tensor that is missing or of another shape, "gpu-compile",
+   *         "gpu-out-of-memory" or "gpu-device-lost", naming the part.
+   */
+  static async create(
+    gpu: Gpu,
+    config: MoshiConfig,
+    tensors: TensorFile,
+    options: LanguageModelOptions & { formats: WeightFormats; cross: CrossCondition | null },
+  ): Promise<Network> {
+    const { formats, cross, guidance } = options;
+    const sequences = guidance ? 2 : 1;
+    const window = options.window ?? config.context;
+    const loader = new WeightLoader(gpu, tensors);
+    const steps = {
+      perSequence: uploadBuffer(gpu, { label: "step", role: "step" }, Uint32Array.of(sequences, 0, 0, 0)),
+      one: uploadBuffer(gpu, { label: "step", role: "step" }, Uint32Array.of(1, 0, 0, 0)),
+    };
+    const sums = [options.conditions, ...(guidance ? [guidance.conditions] : [])].map(
+      (conditions) => conditions?.sum ?? null,
+    );
+    const frame = new FrameBuffers(gpu, config, sums);
+    const weights = await loadTemporal(loader, config, formats.temporal);
+    const shared = { config, options, sequences, frame, steps };
+    const temporal = await Temporal.create(gpu, { ...shared, weights, loader, window, cross });
+    const depth = config.depth
+      ? await Depth.create(gpu, {
+          ...shared,
+          depth: config.depth,
+          weights: await loadDepth(loader, config, config.depth, formats.depth),
+          temporalOut: temporal.out,
+        })
+      : null;
+    await gpu.settle();
+    return new Network({ frame, temporal, depth, sequences, window, buffers: loader.buffers });
+  }
+
+  /** Dispatches of a frame with so many depth steps. */
+  countDispatches(depthSteps: number): { temporal: number; depth: number } {
+    const steps = this.depth?.steps.slice(0, depthSteps) ?? [];
+    return { temporal: this.temporal.dispatches.length, depth: steps.flat().length };
+  }
+
+  /** (1 + depQ) i32, the text token and the audio tokens that the newest frame drew: for what runs after it on the device. */
+  get sampled(): BufferView {
+    return this.frame.sampled;
+  }
+
+  /** Records the temporal transformer over the frame that `frame.write` was given, and the draw of its text token. */
+  recordTemporal(pass: DispatchTarget): void {
+    record(pass, this.temporal.dispatches, this.sequences);
+  }
+
+  /** Records the first `count` depth steps, each with the draw of its token. */
+  recordDepth(pass: DispatchTarget, count: number): void {
+    for (const step of this.depth?.steps.slice(0, count) ?? []) record(pass, step, this.sequences);
+  }
+
+  /** The next frame is a first frame. */
+  reset(): void {
+    this.temporal.reset();
+  }
+
+  /** Gives the device's memory back. What was submitted still runs. */
+  destroy(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+}

@@ -1,0 +1,175 @@
+import { createSlotPositions, emptySlots } from "../../../kernels/kv-cache.ts";
+import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
+import { createRmsNorm } from "../../../kernels/rms-norm/rms-norm.ts";
+import { createSampleToken } from "../../../kernels/sample-token/sample-token.ts";
+import { createTokenEmbedding } from "../../../kernels/token-embedding/token-embedding.ts";
+import { type BufferView, createBuffer } from "../../../src/gpu/buffers.ts";
+import type { Gpu } from "../../../src/gpu/device.ts";
+import type { Dispatch } from "../../../src/gpu/plan.ts";
+import type { MoshiConfig } from "../config.ts";
+import type { LanguageModelOptions } from "../language-model.ts";
+import { type CrossCondition, createCrossAttention } from "./cross-attention.ts";
+import type { FrameBuffers } from "./frame-buffers.ts";
+import { type Steps, Transformer } from "./transformer.ts";
+import type { WeightLoader } from "./weight-loader.ts";
+import type { TemporalWeights } from "./weights.ts";
+
+export interface TemporalSpec {
+  config: MoshiConfig;
+  options: LanguageModelOptions;
+  weights: TemporalWeights;
+  /** What weights that are needed no more are given back to. */
+  loader: WeightLoader;
+  sequences: number;
+  /** Keys that a step sees, itself included. */
+  window: number;
+  frame: FrameBuffers;
+  steps: Steps;
+  cross: CrossCondition | null;
+}
+
+/** The temporal transformer: from a frame's tokens to the drawn text token. */
+export class Temporal {
+  /** (sequences, dim) f32 after the output norm. */
+  readonly out: BufferView;
+  /** (sequences, textCardOut) f32; the first row after guidance. */
+  readonly textLogits: BufferView;
+  /** (sequences, count classes) f32; null without extra heads. */
+  readonly extraLogits: BufferView | null;
+  readonly dispatches: readonly Dispatch[];
+  readonly buffers: readonly GPUBuffer[];
+  readonly #gpu: Gpu;
+  readonly #slotPositions: BufferView;
+
+  private constructor(
+    gpu: Gpu,
+    views: { out: BufferView; textLogits: BufferView; extraLogits: BufferView | null },
+    slotPositions: BufferView,
+    dispatches: readonly Dispatch[],
+    buffers: readonly GPUBuffer[],
+  ) {
+    this.#gpu = gpu;
+    this.out = views.out;
+    this.textLogits = views.textLogits;
+    this.extraLogits = views.extraLogits;
+    this.#slotPositions = slotPositions;
+    this.dispatches = dispatches;
+    const own = [
+      views.out,
+      views.textLogits,
+      slotPositions,
+      ...(views.extraLogits ? [views.extraLogits] : []),
+    ];
+    this.buffers = [...buffers, ...own.map(({ buffer }) => buffer)];
+  }
+
+  static async create(gpu: Gpu, spec: TemporalSpec): Promise<Temporal> {
+    const { config, weights, sequences, window, frame, steps } = spec;
+    const { temporal: shape, normEps, textCardOut } = config;
+    const rows = (label: string, cols: number) =>
+      createBuffer(gpu, { label, sizeBytes: sequences * cols * 4 });
+    const slotPositions = createSlotPositions(gpu, window);
+    const transformer = new Transformer(gpu, {
+      name: "temporal",
+      shape,
+      normEps,
+      rotary: config.rotary,
+      sequences,
+      capacity: window,
+      slotPositions,
+      steps,
+    });
+    const views = {
+      out: rows("transformer out", shape.dim),
+      textLogits: rows("text logits", textCardOut),
+      extraLogits: weights.extraHeads ? rows("extra logits", weights.extraHeads.rows) : null,
+    };
+    const looked = rows("text lookup", shape.dim);
+    const cross = spec.cross && (await createCrossAttention(gpu, transformer, spec.cross, spec));
+    const dispatches: Dispatch[] = await embed(gpu, spec, transformer.x, looked);
+    for (const [i, layer] of weights.layers.entries()) {
+      dispatches.push(...(await transformer.layer(i, layer, layer.norms, frame.rows, cross?.dispatches[i])));
+    }
+    dispatches.push(...(await finish(gpu, spec, transformer.x, views)));
+    const buffers = [...transformer.buffers, looked.buffer, ...(cross?.buffers ?? [])];
+    return new Temporal(gpu, views, slotPositions, dispatches, buffers);
+  }
+
+  /** Forgets what was seen: keys and values may stay, as nothing sees them. */
+  reset(): void {
+    emptySlots(this.#gpu, this.#slotPositions);
+  }
+}
+
+/** x = condition + sum of the tokens' embeddings. */
+async function embed(
+  gpu: Gpu,
+  { weights, frame, steps }: TemporalSpec,
+  x: BufferView,
+  looked: BufferView,
+): Promise<Dispatch[]> {
+  const step = steps.perSequence;
+  const dispatches = await createTokenEmbedding(gpu, {
+    label: "temporal embedding",
+    table: weights.table,
+    entries: weights.entries,
+    tokens: frame.tokens,
+    base: frame.base,
+    out: x,
+    step,
+  });
+  for (const { table, entry, project } of weights.texts) {
+    const label = `temporal text ${entry.demux?.digit}`;
+    const lookup = { label, table, entries: [entry], tokens: frame.tokens, out: looked, step };
+    dispatches.push(...(await createTokenEmbedding(gpu, lookup)));
+    const add = { label, x: looked, matrix: project, out: x, accumulate: true, step };
+    dispatches.push(...(await createMatmuls(gpu, add)));
+  }
+  return dispatches;
+}
+
+/** The output norm, the heads, and the draw of the text token. */
+async function finish(
+  gpu: Gpu,
+  spec: TemporalSpec,
+  x: BufferView,
+  views: { out: BufferView; textLogits: BufferView; extraLogits: BufferView | null },
+): Promise<Dispatch[]> {
+  const { config, options, weights, frame, steps } = spec;
+  const { out, textLogits, extraLogits } = views;
+  const step = steps.perSequence;
+  const head = (label: string, matrix: TemporalWeights["textHead"], logits: BufferView) =>
+    createMatmuls(gpu, { label, x: out, matrix, out: logits, accumulate: false, step });
+  const norm = await createRmsNorm(gpu, {
+    label: "out_norm",
+    cols: config.temporal.dim,
+    eps: config.normEps,
+    x,
+    weight: weights.outNorm,
+    out,
+    step,
+  });
+  return [
+    norm,
+    ...(await head("text_linear", weights.textHead, textLogits)),
+    ...(weights.extraHeads && extraLogits ? await head("extra_heads", weights.extraHeads, extraLogits) : []),
+    await createSampleToken(gpu, {
+      label: "text sample-token",
+      cols: config.textCardOut,
+      logits: textLogits,
+      ...(options.guidance ? { guidance: { coefficient: options.guidance.coefficient } } : {}),
+      rows: frame.rows,
+      slot: 0,
+      slots: 1 + config.depQ,
+      sampling: options.text,
+      seed: options.seed,
+      ...(options.textPaddingBonus
+        ? { bonus: { token: config.textPadding, logit: options.textPaddingBonus } }
+        : {}),
+      forced: frame.forced,
+      sampled: frame.sampled,
+      handed: frame.handed,
+      step: steps.one,
+    }),
+  ];
+}
