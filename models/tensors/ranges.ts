@@ -1,6 +1,5 @@
 import { RuntimeError } from "../../src/core/errors.ts";
 import { invalidCheckpoint } from "./checkpoint-faults.ts";
-import { elementCount } from "./safetensors-header.ts";
 import type { TensorEntry, TensorFile } from "./tensor-file.ts";
 
 /** Elements of a tensor, row-major. */
@@ -17,6 +16,11 @@ export interface StoredTensorFile extends TensorFile {
    * @throws RuntimeError "invalid-checkpoint", as `read`.
    */
   readStored(name: string, range?: ElementRange): Promise<Uint8Array>;
+}
+
+/** Elements of a shape. Beyond 2^53 no longer exact, but never within it again. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
 }
 
 /** What one call of `read` gives at most, 1 GiB of f32: a larger tensor is read in parts. */

@@ -1,6 +1,7 @@
 import { invalidCheckpoint } from "./checkpoint-faults.ts";
 import { ELEMENT_TYPES, type ElementTypeName, isElementType } from "./element-types.ts";
 import { isRecord, parseJson } from "./json.ts";
+import { elementCount } from "./ranges.ts";
 
 /** The u64 that a file begins with: the bytes of JSON that follow. */
 export const PREFIX_BYTES = 8;
@@ -77,11 +78,6 @@ export function parseHeader(
     throw invalidCheckpoint(source, `the last ${dataBytes - end} bytes belong to no tensor`);
   }
   return entries;
-}
-
-/** Elements of a shape. Beyond 2^53 no longer exact, but never within it again. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1);
 }
 
 function entriesOf(json: Uint8Array, source: string): [string, unknown][] {

@@ -1,3 +1,5 @@
+import type { Q4Blocks, Q8Blocks } from "../../kernels/blocks.ts";
+
 /** One tensor of a file, as its header describes it. */
 export interface TensorEntry {
   name: string;
@@ -22,5 +24,12 @@ export interface TensorFile {
    *   cuts a quantised block, or bytes that cannot be read.
    */
   read(name: string, range?: { start: number; count: number }): Promise<Float32Array>;
+  /**
+   * The same elements as the blocks in which they are stored, so that they reach the device without being rounded again;
+   * null for a tensor that is stored otherwise. Only the types Q8_0 and Q4_0 are. Absent from a file that has none.
+   *
+   * @throws RuntimeError "invalid-checkpoint", as `read`.
+   */
+  readBlocks?(name: string, range?: { start: number; count: number }): Promise<Q8Blocks | Q4Blocks | null>;
   close(): Promise<void>;
 }
