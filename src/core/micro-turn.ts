@@ -72,9 +72,9 @@ export type OutputPart =
   | { kind: "sound"; samples: Float32Array; sampleRateHz: number }
   /**
    * For the screen; before sound in the same block, what that sound says: words or pieces of them, where a leading space
-   * begins a new word.
+   * begins a new word. `heardMs`: of words that were heard, the session time at which they began.
    */
-  | { kind: "text"; text: string }
+  | { kind: "text"; text: string; heardMs?: number }
   | { kind: "action"; name: string; args: Record<string, unknown> };
 
 export interface MicroTurnOutput {

@@ -39,6 +39,8 @@ export interface InteractionModel {
   step(inputs: readonly MicroTurnInput[]): Promise<MicroTurnOutput>;
   /** Forgets the session: the next step is a first step. */
   reset(): Promise<void>;
+  /** How far what it puts out may lie behind what it heard, ms: a session over recordings goes on so much longer. Default 0. */
+  readonly lagMs?: number;
   /** The savings this model can make. "lower-video-rate" need not be named: the timeline makes it for any model. */
   readonly savings?: readonly Saving[];
   /** From the next step on makes exactly these savings, of those it offers. Called between steps. */

@@ -49,7 +49,8 @@ export type SessionEvent = When &
     | { kind: "speech"; text: string }
     /** The model gave way: the speaker fell silent at tMs. `text`: the words that will not be heard. */
     | { kind: "yield"; text: string }
-    | { kind: "text"; text: string }
+    /** For the screen. `heardMs`: of words that were heard, when they began. */
+    | { kind: "text"; text: string; heardMs?: number }
     | { kind: "action"; name: string; args: Readonly<Record<string, unknown>> }
     /** The policy kept an action from being carried out. */
     | { kind: "vetoed"; name: string; args: Readonly<Record<string, unknown>>; reason: string }

@@ -99,7 +99,7 @@ export class Outputs {
           says = this.#sound.put({ ...part, text: wordsOfSound(output.parts, i) });
           break;
         case "text":
-          if (!isWordOfSound(output.parts, i)) this.#account.write(nowMs, { kind: "text", text: part.text });
+          if (!isWordOfSound(output.parts, i)) this.#account.write(nowMs, part);
           break;
         case "action":
           this.#act(part, nowMs);

@@ -174,10 +174,11 @@ export class Session {
     const exhaustedAtMs = this.#timeline.exhaustedAtMs;
     if (exhaustedAtMs === null) return false;
     const { settleMs = 1000, settleLimitMs = SETTLE_LIMIT_MS } = this.#options;
-    if (this.#clock.nowMs() - exhaustedAtMs >= Math.max(settleMs, settleLimitMs)) return true;
+    const wantedMs = settleMs + (this.#model.lagMs ?? 0);
+    if (this.#clock.nowMs() - exhaustedAtMs >= Math.max(wantedMs, settleLimitMs)) return true;
     if (!this.#outputs.idle) return false;
     const quietSinceMs = Math.max(exhaustedAtMs, this.#outputs.lastSaidMs);
-    return this.#clock.nowMs() - quietSinceMs >= settleMs;
+    return this.#clock.nowMs() - quietSinceMs >= wantedMs;
   }
 
   #summary(): SessionSummary {

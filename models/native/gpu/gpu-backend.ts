@@ -1,7 +1,6 @@
-import { Worker } from "node:worker_threads";
-import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
+import { WorkerClient } from "../../worker/worker-client.ts";
 import type { BackendOptions, InputBlock, NativeBackend } from "../backend.ts";
-import { fromWire, type Reply, type Request, type WorkerStart } from "./protocol.ts";
+import type { NativeCalls, Ready, WorkerStart } from "./protocol.ts";
 
 /**
  * Runs a checkpoint on the GPU, in a worker thread.
@@ -9,40 +8,24 @@ import { fromWire, type Reply, type Request, type WorkerStart } from "./protocol
  * @throws RuntimeError "gpu-unavailable", "gpu-compile" or "gpu-out-of-memory".
  */
 export async function createGpuBackend(options: BackendOptions): Promise<NativeBackend> {
-  return GpuBackend.start(options);
+  const workerData: WorkerStart = options;
+  const url = new URL("./worker-start.mjs", import.meta.url);
+  const { client, ready } = await WorkerClient.start<NativeCalls, Ready>({
+    url,
+    part: "gpu backend",
+    workerData,
+  });
+  return new GpuBackend(client, ready.adapter);
 }
 
 class GpuBackend implements NativeBackend {
   readonly kind = "gpu";
-  readonly #worker: Worker;
-  #adapter = "";
-  /** Settles the request at hand. */
-  #pending: ((reply: Reply) => void) | null = null;
-  /** Settles with it: `close` may come while a step runs. */
-  #settled: Promise<unknown> = Promise.resolve();
-  /** Why the worker is gone, once it is. */
-  #end: RuntimeError | null = null;
+  readonly #client: WorkerClient<NativeCalls>;
+  #adapter: string;
 
-  private constructor(options: BackendOptions) {
-    const workerData: WorkerStart = options;
-    this.#worker = new Worker(new URL("./worker-start.mjs", import.meta.url), {
-      name: "microturn gpu",
-      workerData,
-      execArgv: [],
-    });
-    this.#worker.on("message", (reply: Reply) => this.#settle(reply));
-    this.#worker.on("error", (cause) => this.#fail(cause));
-    this.#worker.on("exit", (exitCode) => this.#fail(`the GPU worker ended with code ${exitCode}`));
-  }
-
-  static async start(options: BackendOptions): Promise<GpuBackend> {
-    const backend = new GpuBackend(options);
-    const reply = await new Promise<Reply>((resolve) => {
-      backend.#pending = resolve;
-    });
-    if (reply.kind !== "ready") throw backend.#unexpected(reply);
-    backend.#adapter = reply.adapter;
-    return backend;
+  constructor(client: WorkerClient<NativeCalls>, adapter: string) {
+    this.#client = client;
+    this.#adapter = adapter;
   }
 
   get adapter(): string {
@@ -50,60 +33,16 @@ class GpuBackend implements NativeBackend {
   }
 
   async step(blocks: readonly InputBlock[]): Promise<readonly number[]> {
-    const reply = await this.#ask({ kind: "step", blocks });
-    if (reply.kind !== "tokens") throw this.#unexpected(reply);
-    this.#adapter = reply.adapter;
-    return reply.tokens;
+    const { tokens, adapter } = await this.#client.call("step", blocks);
+    this.#adapter = adapter;
+    return tokens;
   }
 
   async reset(): Promise<void> {
-    const reply = await this.#ask({ kind: "reset" });
-    if (reply.kind !== "done") throw this.#unexpected(reply);
+    await this.#client.call("reset", null);
   }
 
-  async close(): Promise<void> {
-    await this.#settled;
-    if (this.#end) return;
-    const ended = new Promise((resolve) => this.#worker.once("exit", resolve));
-    await this.#ask({ kind: "close" });
-    await ended;
-  }
-
-  async #ask(request: Request): Promise<Reply> {
-    if (this.#end) throw this.#end;
-    if (this.#pending) {
-      throw new RuntimeError("invalid-argument", {
-        part: "gpu backend",
-        problem: `${request.kind} was called before the call before it settled`,
-      });
-    }
-    const reply = new Promise<Reply>((resolve) => {
-      this.#pending = resolve;
-      this.#worker.postMessage(request);
-    });
-    this.#settled = reply;
-    return reply;
-  }
-
-  #settle(reply: Reply): void {
-    const settle = this.#pending;
-    this.#pending = null;
-    settle?.(reply);
-  }
-
-  /** The worker is gone: by `close`, or by a fault that it could not answer. */
-  #fail(cause: unknown): void {
-    const reason = messageOf(cause);
-    this.#end ??= new RuntimeError("gpu-device-lost", { part: "gpu backend", problem: reason, cause });
-    const { code, part, message, stack } = this.#end;
-    this.#settle({ kind: "failed", fault: { code, part, message, stack } });
-  }
-
-  #unexpected(reply: Reply): RuntimeError {
-    if (reply.kind === "failed") return fromWire(reply.fault);
-    return new RuntimeError("internal", {
-      part: "gpu backend",
-      problem: `the worker answered ${reply.kind}`,
-    });
+  close(): Promise<void> {
+    return this.#client.close();
   }
 }

@@ -1,43 +1,15 @@
-import { type ErrorCode, messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import type { BackendOptions, InputBlock } from "../backend.ts";
 
 /** What the worker is started with, as its `workerData`. */
 export type WorkerStart = BackendOptions;
 
-/** What the main thread asks of the worker. One request at a time; each is answered by one reply. */
-export type Request =
-  | { kind: "step"; blocks: readonly InputBlock[] }
-  | { kind: "reset" }
-  /** The worker ends after its reply. */
-  | { kind: "close" };
+/** What the main thread asks of the worker. A lost device may have been replaced by another: each step names its adapter. */
+export type NativeCalls = {
+  step: { given: readonly InputBlock[]; answer: { tokens: readonly number[]; adapter: string } };
+  reset: { given: null; answer: unknown };
+};
 
-/** What the worker answers: to its start "ready", to a step "tokens", to the rest "done"; or to any of them "failed". */
-export type Reply =
-  | { kind: "ready"; adapter: string }
-  | { kind: "tokens"; tokens: readonly number[]; adapter: string }
-  | { kind: "done" }
-  | { kind: "failed"; fault: WireFault };
-
-/** An error on its way between threads, where classes do not survive. */
-export interface WireFault {
-  code: ErrorCode;
-  part: string;
-  /** The whole message, its part included. */
-  message: string;
-  stack: string | undefined;
-}
-
-export function toWire(error: unknown): WireFault {
-  if (error instanceof RuntimeError) {
-    return { code: error.code, part: error.part, message: error.message, stack: error.stack };
-  }
-  const message = messageOf(error);
-  const stack = error instanceof Error ? error.stack : undefined;
-  return { code: "internal", part: "gpu worker", message: `gpu worker: ${message}`, stack };
-}
-
-/** The error that was sent, its stack in the worker as its cause. */
-export function fromWire({ code, part, message, stack }: WireFault): RuntimeError {
-  const problem = message.startsWith(`${part}: `) ? message.slice(part.length + 2) : message;
-  return new RuntimeError(code, { part, problem, cause: stack });
+/** What the worker says of itself once it runs. */
+export interface Ready {
+  adapter: string;
 }

@@ -6,7 +6,7 @@ import { GREEDY } from "../../../../models/native/backend.ts";
 import { type Checkpoint, loadCheckpoint } from "../../../../models/native/checkpoint.ts";
 import { createGpuBackend } from "../../../../models/native/gpu/gpu-backend.ts";
 import { GpuSession } from "../../../../models/native/gpu/gpu-session.ts";
-import { fromWire, toWire } from "../../../../models/native/gpu/protocol.ts";
+import { fromWire, toWire } from "../../../../models/worker/wire-fault.ts";
 import { RuntimeError } from "../../../../src/core/errors.ts";
 import { describeOnGpu } from "../../../kernels/harness.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
