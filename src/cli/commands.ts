@@ -184,7 +184,15 @@ export const COMMANDS: readonly Command[] = [
     name: "doctor",
     positionals: "",
     summary: "Says what works on this machine, and what to do about what does not.",
-    options: JSON_OPTION,
+    options: {
+      model: {
+        type: "string",
+        value: "moshi:NAME",
+        help: "instead: whether the adapter holds the frame rate of a released model or of a folder's config.json",
+      },
+      weights: { type: "string", value: "FORMAT", help: "with --model: f16, q8, q4 or f32 alone" },
+      ...JSON_OPTION,
+    },
     run: async (invocation) => (await import("./doctor.ts")).doctor(invocation),
   },
   {

@@ -154,9 +154,13 @@ export async function examine(): Promise<Check[]> {
 
 const SIGNS = { ok: "ok     ", warning: "warning", fault: "FAULT  " } as const;
 
-/** `microturn doctor`: exit status 69 if a session cannot run here. */
+/** `microturn doctor`: exit status 69 if a session cannot run here. With a model of the Moshi family: whether that fits. */
 export async function doctor({ values, io }: Invocation): Promise<number> {
-  const checks = await examine();
+  const { model, weights } = values as { model?: string; weights?: string };
+  const checks =
+    model === undefined
+      ? await examine()
+      : await (await import("./doctor-fit.ts")).fitChecks({ model, weights });
   for (const { name, state, detail, remedy } of checks) {
     if (values.json === true) {
       io.out(`${JSON.stringify({ name, state, detail, ...(remedy ? { remedy } : {}) })}\n`);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { type Check, examine } from "../../src/cli/doctor.ts";
 import { main } from "../../src/cli/program.ts";
+import { describeOnGpu } from "../kernels/harness.ts";
 import { CapturedIo } from "./io.ts";
 
 /** Runs `work` with another PATH, in which no program is found. */
@@ -60,4 +61,29 @@ test("a program that is missing is a warning with a remedy", async () => {
       remedy: expect.stringContaining("deploy/setup.sh"),
     });
   }
+});
+
+describeOnGpu("doctor --model moshi:NAME", () => {
+  test("says for a format what a frame takes here, from what the adapter does and the model's shapes", async () => {
+    const io = new CapturedIo();
+    expect(await main(["doctor", "--model", "moshi:stt-1b", "--weights", "q8", "--json"], io)).toBe(0);
+    const checks = byName(io.jsonLines() as unknown as Check[]);
+    expect(Object.keys(checks)).toEqual(["adapter", "fit q8"]);
+    expect(checks.adapter?.detail).toMatch(/: copies [\d.]+ GB\/s, a dispatch costs [\d.]+ us$/);
+    const [, ms, factor] = /([\d.]+) of 80 ms a frame, ([\d.]+) times real time/.exec(
+      checks["fit q8"]!.detail,
+    )!;
+    expect(Number(factor)).toBeCloseTo(80 / Number(ms), 1);
+    expect(checks["fit q8"]?.state === "ok").toBe(Number(ms) <= 64);
+  }, 120_000);
+});
+
+test.each([
+  [["--model", "moshi:no-such-model"], /released|moshi: and a folder|hibiki-1b/],
+  [["--model", "native"], /no model of the Moshi family/],
+  [["--model", "moshi:stt-1b", "--weights", "q5"], /--weights q5 is not known/],
+])("doctor %j is refused, with what is known", async (args, message) => {
+  const io = new CapturedIo();
+  expect(await main(["doctor", ...args], io)).toBe(2);
+  expect(io.stderr).toMatch(message);
 });

@@ -1,0 +1,121 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MATRIX_BITS, type MatrixFormat } from "../../kernels/matrix.ts";
+import type { AdapterSpeed, FrameCost } from "../../models/moshi/fit.ts";
+import type { ReleasedModel } from "../../models/moshi/released.ts";
+import { messageOf, RuntimeError } from "../core/errors.ts";
+import type { Check } from "./doctor.ts";
+
+const PREFIX = "moshi:";
+/** What embeddings and heads take in any of them is part of each one's cost. */
+const FORMATS: readonly MatrixFormat[] = ["f16", "q8", "q4"];
+const FRAME_MS = 80;
+/** The codec, the session and what else the machine does want their share of a frame. */
+const COMFORTABLE = 0.8;
+
+export interface FitOptions {
+  /** `moshi:` and a folder with a config.json, a released model or its repository. */
+  model: string;
+  /** Only this format. */
+  weights?: string | undefined;
+}
+
+/**
+ * Whether this adapter holds the frame rate of a model of the Moshi family, format by format: by its shapes and what was
+ * measured of the adapter, before there are any weights.
+ *
+ * @throws RuntimeError "invalid-argument" for a model or a format that is not known.
+ */
+export async function fitChecks({ model, weights }: FitOptions): Promise<Check[]> {
+  const formats = weights === undefined ? FORMATS : [formatOf(weights)];
+  const { config, crossLength } = await modelOf(model);
+  const { frameCost } = await import("../../models/moshi/fit.ts");
+  const { measureAdapter } = await import("../../models/moshi/adapter-speed.ts");
+  const { defaultAttentionTiling } = await import("../../kernels/attention/attention.ts");
+  const { openGpu } = await import("../gpu/device.ts");
+  try {
+    const gpu = await openGpu();
+    try {
+      const speed = await measureAdapter(gpu, [...new Set<MatrixFormat>(["f16", ...formats])]);
+      const costs = formats.map((format) => {
+        const options = { formats: { temporal: format, depth: format }, crossLength };
+        return frameCost(config, {
+          ...options,
+          // What is split must be joined.
+          attentionDispatches: (shape) => (defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1),
+        });
+      });
+      const checks: Check[] = [adapterCheck(gpu.adapter.name, speed)];
+      for (const [i, cost] of costs.entries()) checks.push(await fitCheck(formats[i]!, cost, speed));
+      return checks;
+    } finally {
+      gpu.close();
+    }
+  } catch (error) {
+    const remedy = "The family runs on a GPU alone: install its Vulkan driver (deploy/setup.sh)";
+    return [{ name: "fit", state: "fault", detail: messageOf(error), remedy }];
+  }
+}
+
+function adapterCheck(name: string, { copyBytesPerSecond, dispatchSeconds }: AdapterSpeed): Check {
+  const copies = `copies ${gigabytes(copyBytesPerSecond)} GB/s`;
+  return {
+    name: "adapter",
+    state: "ok",
+    detail: `${name}: ${copies}, a dispatch costs ${(dispatchSeconds * 1e6).toFixed(1)} us`,
+  };
+}
+
+async function fitCheck(format: MatrixFormat, cost: FrameCost, speed: AdapterSpeed): Promise<Check> {
+  const { frameSeconds, realTimeFactor } = await import("../../models/moshi/fit.ts");
+  const seconds = frameSeconds(cost, speed);
+  const ms = seconds * 1000;
+  const bytes = Object.values(cost.weightBytes).reduce((sum, part) => sum + part, 0);
+  const pace = speed.matmulBytesPerSecond[format];
+  const share = Math.round((100 * pace) / speed.copyBytesPerSecond);
+  const detail = [
+    `${ms.toFixed(ms < 10 ? 1 : 0)} of ${FRAME_MS} ms a frame, ${realTimeFactor(seconds).toFixed(2)} times real time`,
+    `${gigabytes(bytes)} GB of weights at ${gigabytes(pace)} GB/s (${share} % of copying)`,
+    `${gigabytes(cost.cacheBytes)} GB of memory of the past when the window is full`,
+    `${cost.dispatches} dispatches`,
+    `${gigabytes(cost.memoryBytes)} GB on the device`,
+  ].join("; ");
+  const name = `fit ${format}`;
+  if (ms <= COMFORTABLE * FRAME_MS) return { name, state: "ok", detail };
+  const problem =
+    ms <= FRAME_MS ? "leaves little for the codec and the session" : "does not hold its frame rate";
+  const remedy = "Use a smaller model, fewer bits or a shorter window";
+  return { name, state: "warning", detail: `${problem}: ${detail}`, remedy };
+}
+
+function formatOf(weights: string): MatrixFormat {
+  if (Object.hasOwn(MATRIX_BITS, weights)) return weights as MatrixFormat;
+  throw new RuntimeError("invalid-argument", {
+    part: "doctor",
+    problem: `--weights ${weights} is not known`,
+    remedy: `Use ${Object.keys(MATRIX_BITS).join(", ")}`,
+  });
+}
+
+async function modelOf(spec: string): Promise<ReleasedModel> {
+  const name = spec.startsWith(PREFIX) ? spec.slice(PREFIX.length) : "";
+  const { RELEASED_MODELS, releasedModel } = await import("../../models/moshi/released.ts");
+  const released = releasedModel(name);
+  if (released) return released;
+  const path = join(name, "config.json");
+  const json = name === "" ? null : await readFile(path, "utf8").catch(() => null);
+  if (json === null) {
+    throw new RuntimeError("invalid-argument", {
+      part: "doctor",
+      problem: `--model ${spec} is no model of the Moshi family`,
+      remedy: `Use moshi: and a folder with a config.json, or ${RELEASED_MODELS.join(", ")}`,
+    });
+  }
+  const { parseMoshiConfig } = await import("../../models/moshi/config.ts");
+  return { config: parseMoshiConfig(json, path), crossLength: 0 };
+}
+
+function gigabytes(bytes: number): string {
+  const giga = bytes / 1e9;
+  return giga.toFixed(giga < 10 ? 2 : 0);
+}

@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+import { type FrameCostOptions, frameCost, frameSeconds, realTimeFactor } from "../../../models/moshi/fit.ts";
+import { RELEASED_MODELS, releasedModel } from "../../../models/moshi/released.ts";
+
+const half: FrameCostOptions = {
+  formats: { temporal: "f16", depth: "f16" },
+  window: 1,
+  attentionDispatches: () => 1,
+};
+
+describe("what a frame costs", () => {
+  // Bytes of the published bf16 files. Ours leave out norms, header and, for tts, the conditioners: less than a hundredth.
+  test.each([
+    ["moshi-7b", 15_375e6, 0],
+    ["personaplex-7b", 16_743e6, 0],
+    ["stt-1b", 1_978_423_520, 0],
+    ["stt-2.6b", 5_234_275_128, 0],
+    // Keys and values of cross-attention are made once, and low_rank of the depth text embedding is never used.
+    ["tts-1.6b", 3_683_719_712, 2 * (16 * 2 * 2048 ** 2 + 1024 * 128)],
+  ])("%s takes the memory of its published file", (name, published, unkept) => {
+    const { config } = releasedModel(name)!;
+    const window = config.temporal.nKvHeads * config.temporal.headDim * config.temporal.nLayers * 8;
+    const { memoryBytes } = frameCost(config, { ...half, crossLength: name === "tts-1.6b" ? 1 : 0 });
+    const cache = name === "tts-1.6b" ? 2 * window : window;
+    const share = (memoryBytes - cache) / (published - unkept);
+    expect(share).toBeLessThan(1.0005);
+    expect(share).toBeGreaterThan(name === "tts-1.6b" ? 0.99 : 0.9985);
+  });
+
+  test("every released model has a cost, and each frame reads each weight of the temporal transformer once", () => {
+    for (const name of RELEASED_MODELS) {
+      const { config, crossLength } = releasedModel(name)!;
+      const cost = frameCost(config, { ...half, crossLength });
+      expect(cost.dispatches, name).toBeGreaterThan(6 * config.temporal.nLayers);
+      expect(cost.weightBytes.f16, name).toBeGreaterThan(1e9);
+    }
+    // By hand: 32 layers of 4 d^2 + 3 d h, the text head, and eight depth steps of 6 layers, an input and a head each.
+    const depth = 8 * (6 * (4 * 1024 ** 2 + 3 * 1024 * 2816) + 1024 * 4096 + 2048 * 1024);
+    const temporal = 32 * (4 * 4096 ** 2 + 3 * 4096 * 11_264) + 32_000 * 4096;
+    expect(frameCost(releasedModel("moshi-7b")!.config, half).weightBytes.f16).toBe(2 * (temporal + depth));
+  });
+
+  test("blocks of 32 cost their scales, and embeddings and heads stay halves", () => {
+    const { config } = releasedModel("stt-1b")!;
+    const cost = frameCost(config, { ...half, formats: { temporal: "q4", depth: "q4" } });
+    expect(cost.weightBytes.q4).toBe((16 * (4 * 2048 ** 2 + 3 * 2048 * 5632) * 4.5) / 8);
+    expect(cost.weightBytes.f16).toBe(2 * 8000 * 2048);
+  });
+
+  test("the window is read whole, keys and values, in f32", () => {
+    const { config } = releasedModel("moshi-7b")!;
+    expect(frameCost(config, { ...half, window: 3000 }).cacheBytes).toBe(3000 * 32 * 2 * 4096 * 4);
+  });
+
+  test("a frame's time is its bytes at the adapter's pace and its dispatches one after the other", () => {
+    const cost = {
+      weightBytes: { f32: 0, f16: 2e9, q8: 1e9, q4: 0 },
+      cacheBytes: 1e9,
+      dispatches: 1000,
+      memoryBytes: 0,
+    };
+    const speed = {
+      copyBytesPerSecond: 200e9,
+      dispatchSeconds: 5e-6,
+      // What was not measured is not needed.
+      matmulBytesPerSecond: { f32: 0, f16: 100e9, q8: 50e9, q4: 0 },
+    };
+    expect(frameSeconds(cost, speed)).toBeCloseTo(0.02 + 0.02 + 0.005 + 0.005, 12);
+    expect(realTimeFactor(0.04)).toBe(2);
+  });
+
+  test.each([
+    ["kyutai/moshiko-pytorch-bf16", 4096],
+    ["kyutai/moshika-candle-q8", 4096],
+    ["nvidia/personaplex-7b-v1", 4096],
+    ["kyutai/hibiki-1b-mlx-bf16", 2048],
+    ["stt-2.6b", 2048],
+  ])("%s is a released model", (name, dim) => {
+    expect(releasedModel(name)?.config.temporal.dim).toBe(dim);
+  });
+
+  test.each(["moshi", "kyutai/unknown", "toString", ""])("%j is none", (name) => {
+    expect(releasedModel(name)).toBeNull();
+  });
+});
