@@ -2,6 +2,7 @@ import { DEFAULT_SCREEN_ADDRESS } from "../../devices/screen/address.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Command, OptionSpec } from "./command.ts";
 import { REASONER_DETAILS } from "./reasoner-help.ts";
+import { DEFAULT_SERVE_ADDRESS, SERVE_DETAILS } from "./serve-help.ts";
 
 const JSON_OPTION = {
   json: { type: "boolean", help: "one JSON object (a line) on stdout and nothing else" },
@@ -179,6 +180,35 @@ export const COMMANDS: readonly Command[] = [
     },
     details: REASONER_DETAILS,
     run: async (invocation) => (await import("./reasoner.ts")).reasoner(invocation),
+  },
+  {
+    name: "serve",
+    positionals: "",
+    summary: "Gives a full-duplex model to clients of the Moshi server's protocol, one at a time.",
+    options: {
+      model: { type: "string", value: "fake", help: "fake repeats what it hears" },
+      address: {
+        type: "string",
+        value: "HOST:PORT",
+        help: `where to listen; ${DEFAULT_SERVE_ADDRESS} if absent`,
+      },
+      queue: { type: "string", value: "N", help: "clients that may wait; 0 if absent: others are refused" },
+      token: {
+        type: "string",
+        value: "TOKEN",
+        help: "wanted of every client, on any address but loopback",
+      },
+      origin: {
+        type: "string",
+        value: "URL",
+        multiple: true,
+        help: "pages of this origin may connect too, as http://localhost:5173",
+      },
+      idle: { type: "string", value: "SECONDS", help: "a client without sound is let go; 60 if absent" },
+      ...JSON_OPTION,
+    },
+    details: SERVE_DETAILS,
+    run: async (invocation) => (await import("./serve.ts")).serve(invocation),
   },
   {
     name: "doctor",
