@@ -3,6 +3,7 @@ import { ELEMENT_TYPES } from "./element-types.ts";
 import { decodeInPieces, type ElementRange, findTensor, rangeOf, type StoredTensorFile } from "./ranges.ts";
 import { type HeaderEntry, headerLength, PREFIX_BYTES, parseHeader } from "./safetensors-header.ts";
 import { openSharded } from "./sharded.ts";
+import { presentBlocks } from "./stored-blocks.ts";
 import type { TensorFile } from "./tensor-file.ts";
 
 /** What the index of a checkpoint in several files ends in. */
@@ -10,16 +11,27 @@ const INDEX_SUFFIX = ".index.json";
 
 /**
  * Opens a safetensors file, or a checkpoint in several of them by its index (`model.safetensors.index.json`, the layout
- * of the Hugging Face hub). Types F32, F16, BF16, I8, U8, I32, U32 and I64.
+ * of the Hugging Face hub). Types F32, F16, BF16, I8, U8, I32, U32 and I64; what `microturn models quantize` wrote is
+ * given under the tensors' own names.
  *
  * @throws RuntimeError "missing-file", or "invalid-checkpoint" with the path and what is wrong.
  */
-export function openSafetensors(path: string): Promise<TensorFile> {
-  return path.endsWith(INDEX_SUFFIX) ? openSharded(path, openStoredSafetensors) : openStoredSafetensors(path);
+export async function openSafetensors(path: string): Promise<TensorFile> {
+  const file = await openStoredSafetensors(path);
+  try {
+    return presentBlocks(file);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
-/** One file; its elements can also be had as they are stored. */
-export async function openStoredSafetensors(path: string): Promise<StoredTensorFile> {
+/** The same with every tensor as it stands there, and with its bytes. */
+export function openStoredSafetensors(path: string): Promise<StoredTensorFile> {
+  return path.endsWith(INDEX_SUFFIX) ? openSharded(path, openOne) : openOne(path);
+}
+
+async function openOne(path: string): Promise<StoredTensorFile> {
   const file = await ByteFile.open(path);
   try {
     const prefix = new Uint8Array(Math.min(PREFIX_BYTES, file.sizeBytes));
