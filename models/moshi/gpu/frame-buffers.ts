@@ -2,6 +2,7 @@ import { packRows, ROW_BYTES } from "../../../kernels/step.ts";
 import { type BufferView, createBuffer, subview, writeBuffer } from "../../../src/gpu/buffers.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
 import type { MoshiConfig } from "../config.ts";
+import { ZERO_TOKEN } from "../language-model.ts";
 
 /** Bindings begin on such boundaries. */
 const ALIGNMENT = 256;
@@ -16,7 +17,7 @@ export interface FrameData {
   tokens: Int32Array;
   /** (1 + depQ) what is handed on in the place of what is sampled, NOT_FORCED where nothing is. */
   forced: Int32Array;
-  /** (dim) added to the sum of the tokens' embeddings; null for none. */
+  /** (dim) what stands in the place of the sum of the tokens' embeddings; null for that sum. */
   embedding: Float32Array | null;
 }
 
@@ -83,7 +84,7 @@ export class FrameBuffers {
     const sequences = this.rows.sizeBytes / ROW_BYTES;
     const rows = Array.from({ length: sequences }, (_, index) => ({ position, cacheSlot, kind: 0, index }));
     this.#place(this.rows, packRows(rows));
-    this.#place(this.tokens, tokens);
+    this.#place(this.tokens, embedding ? new Int32Array(tokens.length).fill(ZERO_TOKEN) : tokens);
     this.#place(this.forced, forced);
     let end = this.forced.offset + this.forced.sizeBytes;
     if (embedding || !this.#baseIsPlain) {
@@ -98,9 +99,9 @@ export class FrameBuffers {
     writeBuffer(this.#gpu, this.#input, this.#bytes.subarray(0, end));
   }
 
-  /** Hands `token` on in the place of the sampled text token, of a frame that was written before. */
-  forceText(token: number): void {
-    writeBuffer(this.#gpu, this.forced, Int32Array.of(token));
+  /** Hands `token` to the depth steps in the place of the text token that has been drawn. */
+  handText(token: number): void {
+    writeBuffer(this.#gpu, this.handed, Int32Array.of(token));
   }
 
   #place(view: BufferView, data: Uint32Array | Int32Array | Float32Array): void {

@@ -124,7 +124,7 @@ export class GpuLanguageModel implements LanguageModel {
       const [text] = await this.#submit(first, 1);
       const handed = input.text(text!);
       expectText(this.#config, handed);
-      network.frame.forceText(handed);
+      network.frame.handText(handed);
     }
     const encoder = this.#encoder(position);
     record(encoder, (pass) => {
