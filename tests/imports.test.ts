@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "src/serve": ["src/core", "src/net"],
   kernels: ["src/core", "src/gpu"],
   models: ["src/core", "src/gpu", "kernels"],
-  devices: ["src/core", "src/signal"],
+  devices: ["src/core", "src/net", "src/signal"],
 };
 const PARTS = [...Object.keys(MAY_IMPORT), "src/cli"];
 

@@ -1,9 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { isIP } from "node:net";
-import { hostname } from "node:os";
 import { RuntimeError } from "../../src/core/errors.ts";
-import { isLoopback, type ScreenAddress } from "./address.ts";
+import { type ListenAddress, namesThisMachine } from "../../src/net/listen.ts";
 
 /** The environment variable that holds the token. */
 export const TOKEN_VARIABLE = "MICROTURN_SCREEN_TOKEN";
@@ -27,14 +25,14 @@ export interface Refusal {
  *   on as a cookie.
  */
 export class Access {
-  readonly #address: ScreenAddress;
+  readonly #address: ListenAddress;
   readonly #digest: Buffer | null;
 
   /**
    * @param token the secret, null for none.
    * @throws RuntimeError "invalid-configuration" if the address wants a token and there is none, or it is too short.
    */
-  constructor(address: ScreenAddress, token: string | null) {
+  constructor(address: ListenAddress, token: string | null) {
     if (token === null ? !address.isLoopback : token.length < MIN_TOKEN_CHARS) {
       throw new RuntimeError("invalid-configuration", {
         part: `screen ${address.host}`,
@@ -68,12 +66,7 @@ export class Access {
   }
 
   #hostRefusal({ headers }: IncomingMessage): Refusal | null {
-    const name = hostOf(`http://${headers.host ?? ""}`)?.hostname ?? "";
-    const ip = name.replace(/^\[(.*)\]$/, "$1");
-    if (name === "localhost" || name === this.#address.host) return null;
-    if (isIP(ip) !== 0 && (isLoopback(ip) || !this.#address.isLoopback)) return null;
-    const ownName = hostname().toLowerCase();
-    if (!this.#address.isLoopback && [ownName, `${ownName}.local`].includes(name)) return null;
+    if (namesThisMachine(headers.host, this.#address)) return null;
     const { host } = this.#address;
     return {
       status: 403,

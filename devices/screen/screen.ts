@@ -3,11 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { messageOf, RuntimeError } from "../../src/core/errors.ts";
+import { messageOf } from "../../src/core/errors.ts";
 import { type Log, stderrLog } from "../../src/core/log.ts";
 import type { VideoFrame } from "../../src/core/micro-turn.ts";
+import { type ListenAddress, listen, refuseUpgrade, urlHost } from "../../src/net/listen.ts";
 import { Access } from "./access.ts";
-import { type ScreenAddress, screenAddress, urlHost } from "./address.ts";
+import { screenAddress } from "./address.ts";
 import { Client, type Sheet } from "./client.ts";
 import { type Page, readPages, TEXT_HEADERS } from "./pages.ts";
 import { PictureEncoder } from "./picture.ts";
@@ -71,13 +72,13 @@ export class Screen {
     const pages = await readPages();
     const server = createServer({ headersTimeout: 5000, requestTimeout: 5000, maxHeaderSize: 8192 });
     server.maxConnections = MAX_CONNECTIONS;
-    await listen(server, address);
+    await listen(server, address, "screen");
     return new Screen(options, address, access, pages, server);
   }
 
   private constructor(
     options: ScreenOptions,
-    address: ScreenAddress,
+    address: ListenAddress,
     access: Access,
     pages: ReadonlyMap<string, Page>,
     server: Server,
@@ -186,12 +187,7 @@ export class Screen {
     socket.on("error", () => socket.destroy());
     const refusal = this.#access.upgradeRefusal(request) ?? this.#fullOrElsewhere(request);
     if (refusal !== null) {
-      const body = `${refusal.message}\n`;
-      socket.once("finish", () => socket.destroy());
-      socket.end(
-        `HTTP/1.1 ${refusal.status} Refused\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-          `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-      );
+      refuseUpgrade(socket, refusal.status, refusal.message);
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (accepted) => {
@@ -212,29 +208,3 @@ export class Screen {
 function text(response: ServerResponse, status: number, message: string): void {
   response.writeHead(status, TEXT_HEADERS).end(`${message}\n`);
 }
-
-async function listen(server: Server, address: ScreenAddress): Promise<void> {
-  try {
-    server.listen(address.port, address.ip);
-    await once(server, "listening");
-  } catch (cause) {
-    const { code = "" } = cause as NodeJS.ErrnoException;
-    const [problem, remedy] = LISTEN_FAULTS[code] ?? [`cannot listen (${code})`, "Give another HOST:PORT"];
-    throw new RuntimeError("device-unavailable", {
-      part: `screen ${urlHost(address.host)}:${address.port}`,
-      problem,
-      remedy,
-      cause,
-    });
-  }
-}
-
-/** What errors of listen(2) mean here, and what to do. */
-const LISTEN_FAULTS: Readonly<Record<string, readonly [string, string]>> = {
-  EADDRINUSE: [
-    "the port is in use",
-    "Give another HOST:PORT, or end the program that listens there: ss -ltnp names it",
-  ],
-  EACCES: ["this user may not listen on the port", "Give a port from 1024 up"],
-  EADDRNOTAVAIL: ["the host is no address of this machine", "Give one of its own, or 127.0.0.1"],
-};

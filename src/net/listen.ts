@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { RuntimeError } from "../core/errors.ts";
 
 /** HOST:PORT, [IPV6]:PORT or PORT alone. */
-export const LISTEN_ADDRESS = /^(?:(?:\[([\da-fA-F:.]+)\]|([^\s:/[\]]+)):)?(\d{1,5})$/;
+const LISTEN_ADDRESS = /^(?:(?:\[([\da-fA-F:.]+)\]|([^\s:/[\]]+)):)?(\d{1,5})$/;
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -34,17 +34,17 @@ export function isLoopback(ip: string): boolean {
  * Reads HOST:PORT and finds out what the host stands for.
  *
  * @param part who listens, for messages: "screen".
- * @param example an address to name in them.
+ * @param remedy what to do about another form, as a sentence.
  * @throws RuntimeError "invalid-argument" for another form, "device-unavailable" for a host that is not known.
  */
-export async function listenAddress(text: string, part: string, example: string): Promise<ListenAddress> {
+export async function listenAddress(text: string, part: string, remedy: string): Promise<ListenAddress> {
   const match = LISTEN_ADDRESS.exec(text.trim());
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) {
     throw new RuntimeError("invalid-argument", {
       part,
       problem: `'${text}' is not HOST:PORT`,
-      remedy: `Write for example ${example}`,
+      remedy,
     });
   }
   const host = (match[1] ?? match[2] ?? "127.0.0.1").toLowerCase();

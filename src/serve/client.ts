@@ -96,7 +96,7 @@ export class Client {
         const session = await engine.open(this.#options.request.options, this.gone);
         try {
           this.#inbox.open(decoder);
-          this.#greet(engine);
+          this.#greet(engine, session);
           await this.#talk(session, encoder);
         } finally {
           await session.close();
@@ -140,12 +140,14 @@ export class Client {
     }
   }
 
-  #greet(engine: DuplexEngine): void {
-    const { format, options } = this.#options.request;
+  #greet(engine: DuplexEngine, { inEffect }: DuplexSession): void {
+    const { format } = this.#options.request;
     this.#talking = true;
     this.#outbox.send(HANDSHAKE);
     const sound = { format, sampleRateHz: SAMPLE_RATE_HZ, frameSamples: FRAME_SAMPLES };
-    this.#outbox.send(metadataMessage({ server: "microturn", model: engine.name, ...sound, options }));
+    this.#outbox.send(
+      metadataMessage({ server: "microturn", model: engine.name, ...sound, options: inEffect }),
+    );
   }
 
   async #talk(session: DuplexSession, encoder: SoundEncoder): Promise<void> {

@@ -21,6 +21,7 @@ export class FakeEngine implements DuplexEngine {
 }
 
 class Echo implements DuplexSession {
+  readonly inEffect = {};
   #heard: Float32Array | null = null;
   #frames = 0;
 

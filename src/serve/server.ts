@@ -12,8 +12,6 @@ import { type ChatRequest, parseChatRequest } from "./query.ts";
 import type { DuplexEngine } from "./session.ts";
 import { prepareSound } from "./sound.ts";
 
-/** Where the published server listens, as an example in messages. */
-const EXAMPLE_ADDRESS = "127.0.0.1:8998";
 /** Path of the WebSocket. */
 const CHAT_PATH = "/api/chat";
 /** One Ogg page is at most 65,307 bytes. */
@@ -80,7 +78,7 @@ export class ModelServer {
    * address or origin, "invalid-configuration" if the address wants a token.
    */
   static async open(options: ServeOptions): Promise<ModelServer> {
-    const address = await listenAddress(options.address, "serve", EXAMPLE_ADDRESS);
+    const address = await listenAddress(options.address, "serve", "Write for example 127.0.0.1:8998");
     const access = new Access(address, options);
     await prepareSound();
     const server = createServer({ headersTimeout: 5000, requestTimeout: 5000, maxHeaderSize: 32_768 });

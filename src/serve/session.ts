@@ -42,6 +42,8 @@ export interface Reply {
 
 /** One conversation with a full-duplex model. One call at a time. */
 export interface DuplexSession {
+  /** What holds for it, as far as the model can say: a client is told, since not all that it asked for may be. */
+  readonly inEffect: SessionOptions;
   /**
    * Takes in one frame and gives out one.
    *
@@ -62,7 +64,8 @@ export interface DuplexEngine {
    * Begins a conversation: the one before has been closed.
    *
    * @param signal aborted when the client leaves meanwhile: a long prompt may then be broken off.
-   * @throws RuntimeError "invalid-argument" for an option that this model does not know, or a voice that it does not have.
+   * @throws RuntimeError "invalid-argument" for a voice that it does not have, or a role that it cannot play. What it cannot
+   *   change of its sampling for one session stays as it is: see `inEffect`.
    */
   open(options: SessionOptions, signal: AbortSignal): Promise<DuplexSession>;
   close(): Promise<void>;

@@ -22,6 +22,7 @@ export class ScriptedEngine implements DuplexEngine {
     this.opened.push(options);
     await this.opening(options, signal);
     return {
+      inEffect: options,
       step: async (pcm) => {
         this.heard.push(pcm.slice());
         return this.reply(this.heard.length - 1, pcm);

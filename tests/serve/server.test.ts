@@ -116,6 +116,8 @@ describe("a conversation", () => {
       "?format=pcm_s16le&max_steps=3&text_seed=7&voice_prompt=NATF0.pt",
     ).ready();
     expect(engine.opened).toEqual([{ textSeed: 7, voicePrompt: "NATF0.pt" }]);
+    await peer.until(() => peer.metadata.length > 0);
+    expect(peer.metadata[0]).toMatchObject({ options: { textSeed: 7, voicePrompt: "NATF0.pt" } });
     peer.send(1, new Uint8Array(FRAME_BYTES));
     await peer.until(() => peer.text === ".");
     peer.send(3, Uint8Array.of(3));

@@ -5,7 +5,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import sharp from "sharp";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { isLoopback, screenAddress } from "../../../devices/screen/address.ts";
 import { Screen, type ScreenOptions } from "../../../devices/screen/screen.ts";
 import type { ScreenView } from "../../../devices/screen/view.ts";
 import type { RuntimeError } from "../../../src/core/errors.ts";
@@ -216,30 +215,8 @@ describe("the token", () => {
   );
 });
 
-describe("addresses", () => {
-  test.each([
-    ["127.0.0.1:8420", { ip: "127.0.0.1", port: 8420, isLoopback: true }],
-    ["8420", { ip: "127.0.0.1", port: 8420, isLoopback: true }],
-    ["[::1]:80", { ip: "::1", port: 80, isLoopback: true }],
-    ["0.0.0.0:1", { ip: "0.0.0.0", port: 1, isLoopback: false }],
-    ["[::]:1", { ip: "::", port: 1, isLoopback: false }],
-  ])("%s", async (text, expected) => {
-    expect(await screenAddress(text)).toMatchObject(expected);
-  });
-
-  test.each(["", "localhost", "a:b", "127.0.0.1:65536", "http://127.0.0.1:80", "::1:80x"])(
-    "%j is none",
-    async (text) => {
-      await expect(screenAddress(text)).rejects.toMatchObject({ code: "invalid-argument" });
-    },
-  );
-
-  test("IPv4 in IPv6 is looked through", () => {
-    expect(isLoopback("::ffff:127.0.0.1")).toBe(true);
-    expect(isLoopback("::ffff:10.0.0.1")).toBe(false);
-  });
-
-  test("a port in use is device-unavailable, 69, and says what to do", async () => {
+describe("the address", () => {
+  test("whose port is in use is device-unavailable, 69, and says what to do", async () => {
     const other = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => other.once("listening", resolve));
     const { port } = other.address() as AddressInfo;
