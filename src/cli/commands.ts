@@ -147,6 +147,24 @@ export const COMMANDS: readonly Command[] = [
     run: async (invocation) => (await import("./bench.ts")).bench(invocation),
   },
   {
+    name: "parity",
+    positionals: "DIR",
+    summary: "Compares the Moshi family's kernels with the original's outputs, for every set in DIR.",
+    options: {
+      weights: {
+        type: "string",
+        value: "f32|f16|q8|q4",
+        help: "how the language model's matrices are held; f32 if absent, the others are reported, not judged",
+      },
+      backend: { type: "string", value: "gpu", help: "there is no other one yet" },
+      ...JSON_OPTION,
+    },
+    details:
+      "A set is a folder with config.json, model.safetensors and outputs of the original implementation, such as\n" +
+      "teacher_forced.safetensors, or with mimi_config.json and io.safetensors. Exit status 1: past a tolerance.\n",
+    run: async (invocation) => (await import("./parity.ts")).parity(invocation),
+  },
+  {
     name: "reasoner",
     positionals: "",
     summary: "Runs a worker that takes tasks from devices over MQTT and has a language model do them.",

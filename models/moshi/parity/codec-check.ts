@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors } from "../../tensors/safetensors.ts";
+import type { TensorFile } from "../../tensors/tensor-file.ts";
 import { FRAME_SAMPLES, type MimiConfig, parseMimiConfig } from "../mimi/config.ts";
 import type { ParityBackend, ParityCodec } from "./backend.ts";
 import { FixtureFile, type Rows } from "./fixture-file.ts";
 import type { ParitySet } from "./parity-set.ts";
 import { type CheckReport, NumberComparison, TokenComparison } from "./report.ts";
-import { openSeededWeights } from "./seeded-weights.ts";
+import { openFormula } from "./weight-formula.ts";
 
 /** Allowed difference of latents and sound, as a share of the expected output's standard deviation. */
 const TOLERANCE_STD = 1e-4;
@@ -20,9 +21,7 @@ type Matrix = Rows<Int32Array> | Rows<Float32Array>;
 export async function checkCodec(set: ParitySet, backend: ParityBackend): Promise<CheckReport[]> {
   const configPath = join(set.path, "mimi_config.json");
   const config = parseMimiConfig(await readFile(configPath, "utf8"), configPath);
-  const tensors = set.files.has("model.safetensors")
-    ? await openSafetensors(join(set.path, "model.safetensors"))
-    : await openSeededWeights(join(set.path, "tensors.json"));
+  const tensors = await openWeights(set);
   let opened: ParityCodec;
   try {
     opened = await backend.openCodec(config, tensors);
@@ -37,6 +36,13 @@ export async function checkCodec(set: ParitySet, backend: ParityBackend): Promis
   } finally {
     await opened.codec.close();
   }
+}
+
+/** The set's weights; where there is no file of them, those that its list describes. */
+async function openWeights({ path, files }: ParitySet): Promise<TensorFile> {
+  if (files.has("model.safetensors")) return openSafetensors(join(path, "model.safetensors"));
+  const list = join(path, "tensors.json");
+  return openFormula(await readFile(list, "utf8"), list);
 }
 
 async function checkEncoder(
