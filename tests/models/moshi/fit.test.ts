@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { defaultAttentionTiling } from "../../../kernels/attention/attention.ts";
 import { type FrameCostOptions, frameCost, frameSeconds, realTimeFactor } from "../../../models/moshi/fit.ts";
+import { createLanguageModel } from "../../../models/moshi/gpu/gpu-language-model.ts";
 import { RELEASED_MODELS, releasedModel } from "../../../models/moshi/released.ts";
+import { describeOnGpu, gaussian } from "../../kernels/harness.ts";
+import { randomCheckpoint, SMALL } from "./gpu/random-checkpoint.ts";
 
 const half: FrameCostOptions = {
   formats: { temporal: "f16", depth: "f16" },
@@ -82,4 +86,45 @@ describe("what a frame costs", () => {
   test.each(["moshi", "kyutai/unknown", "toString", ""])("%j is none", (name) => {
     expect(releasedModel(name)).toBeNull();
   });
+});
+
+describeOnGpu("the dispatches that are reckoned", (gpu) => {
+  const GREEDY = { temperature: 0, topK: 0 };
+
+  test.each([
+    ["as Moshi", {}, 0],
+    [
+      "low rank and a norm per codebook",
+      { depformer_low_rank_embeddings: 8, depformer_norm: "layer_norm" },
+      0,
+    ],
+    [
+      "two texts, cross-attention, shared sets",
+      {
+        demux_second_stream: true,
+        cross_attention: true,
+        depformer_low_rank_embeddings: 8,
+        depformer_weights_per_step_schedule: [0, 0],
+      },
+      7,
+    ],
+    ["no audio, extra heads", { dep_q: 0, extra_heads_num_heads: 4, extra_heads_dim: 6 }, 0],
+  ])(
+    "are those of the network that is built: %s",
+    async (_, changes, crossLength) => {
+      const { config, tensors } = randomCheckpoint({ ...SMALL, ...changes });
+      const conditions = crossLength > 0 ? { cross: gaussian(1, crossLength * config.temporal.dim) } : {};
+      const options = { format: "f32", text: GREEDY, audio: GREEDY, seed: 1, conditions } as const;
+      const model = await createLanguageModel(gpu, config, tensors, options);
+      const { temporal, depth } = model.network.countDispatches(config.depQ);
+      await model.close();
+      const reckoned = frameCost(config, {
+        formats: { temporal: "f32", depth: "f32" },
+        crossLength,
+        attentionDispatches: (shape) => (defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1),
+      });
+      expect(reckoned.dispatches).toBe(temporal + depth);
+    },
+    60_000,
+  );
 });
