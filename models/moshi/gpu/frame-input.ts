@@ -35,10 +35,16 @@ export function expectText({ demux, textCard }: MoshiConfig, token: number): voi
 /**
  * Checks what a session is to be like.
  *
- * @throws RuntimeError "shape-mismatch" for a condition of another length, "invalid-argument" for what cannot be.
+ * @throws RuntimeError "invalid-checkpoint" for MoshiVis, "shape-mismatch" for a condition of another length,
+ *         "invalid-argument" for what cannot be.
  */
 export function expectOptions(config: MoshiConfig, options: LanguageModelOptions): void {
   const { conditions, guidance, window } = options;
+  if (config.names === "moshivis") {
+    const problem =
+      "MoshiVis is not supported: its images go through a gated cross-attention and an encoder of their own";
+    throw new RuntimeError("invalid-checkpoint", { part: PART, problem, remedy: "Use Moshi itself" });
+  }
   if (window !== undefined && !(Number.isInteger(window) && window >= 1)) {
     fail(`window is ${window}, expected at least 1`);
   }

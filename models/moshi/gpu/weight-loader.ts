@@ -1,4 +1,10 @@
-import { columnMultiple, type Matrix, type MatrixFormat, streamMatrix } from "../../../kernels/matrix.ts";
+import {
+  columnMultiple,
+  type Matrix,
+  type MatrixFormat,
+  type MatrixSource,
+  streamMatrix,
+} from "../../../kernels/matrix.ts";
 import { RuntimeError } from "../../../src/core/errors.ts";
 import { type BufferView, uploadBuffer } from "../../../src/gpu/buffers.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
@@ -40,12 +46,18 @@ export class WeightLoader {
     return view;
   }
 
-  /** Rows of one tensor. A format whose blocks do not fit the columns gives way to f16. */
+  /**
+   * Rows of one tensor. A format whose blocks do not fit the columns gives way to f16. What is stored in blocks of the
+   * wanted format is taken as it is.
+   */
   matrix(range: MatrixRange, format: MatrixFormat): Promise<Matrix> {
     this.#expectRange(range);
-    return this.#stream(range.tensor, range.rows, range.cols, format, (first, count) =>
-      this.#rows(range, first, count),
-    );
+    const { tensor, rows, cols, first: offset = 0 } = range;
+    return this.#stream(tensor, rows, cols, format, async (first, count) => {
+      const elements = { start: (offset + first) * cols, count: count * cols };
+      const blocks = await this.#tensors.readBlocks?.(tensor, elements);
+      return blocks ?? floats(await this.#tensors.read(tensor, elements));
+    });
   }
 
   /** Rows of several tensors of equal width, one below the other. */
@@ -62,7 +74,7 @@ export class WeightLoader {
         if (from < to) out.set(await this.#rows(range, from - start, to - from), (from - first) * cols);
         start += range.rows;
       }
-      return out;
+      return floats(out);
     });
   }
 
@@ -93,14 +105,14 @@ export class WeightLoader {
         const at = (half * inner + unit) * dim;
         if (unit < inner) out.set(all.subarray(at, at + dim), (row - first) * dim);
       }
-      return out;
+      return floats(out);
     });
     const down = await this.#stream(names.linearOut, dim, width, format, async (first, count) => {
       const rows = await this.#rows(linearOut, first, count);
       const out = new Float32Array(count * width);
       for (let row = 0; row < count; row++)
         out.set(rows.subarray(row * inner, (row + 1) * inner), row * width);
-      return out;
+      return floats(out);
     });
     return { gateUp, down, width };
   }
@@ -120,13 +132,10 @@ export class WeightLoader {
     rows: number,
     cols: number,
     wanted: MatrixFormat,
-    rowsFrom: (first: number, count: number) => Promise<Float32Array>,
+    rowsFrom: (first: number, count: number) => Promise<MatrixSource>,
   ): Promise<Matrix> {
     const format = cols % columnMultiple(wanted) === 0 ? wanted : "f16";
-    const matrix = await streamMatrix(this.#gpu, { label, rows, cols, format }, async (first, count) => ({
-      kind: "f32",
-      data: await rowsFrom(first, count),
-    }));
+    const matrix = await streamMatrix(this.#gpu, { label, rows, cols, format }, rowsFrom);
     for (const { weights, scales } of matrix.parts) this.#buffers.push(weights.buffer, scales.buffer);
     return matrix;
   }
@@ -156,4 +165,8 @@ export class WeightLoader {
         : `has no tensor ${name}`,
     });
   }
+}
+
+function floats(data: Float32Array): MatrixSource {
+  return { kind: "f32", data };
 }

@@ -5,7 +5,7 @@ import {
   createLanguageModel,
   type GpuLanguageModel,
 } from "../../../../models/moshi/gpu/gpu-language-model.ts";
-import type { LanguageModelOptions } from "../../../../models/moshi/language-model.ts";
+import type { Conditions, LanguageModelOptions } from "../../../../models/moshi/language-model.ts";
 import { PersonaPlex, personaPlexWindow } from "../../../../models/moshi/personaplex.ts";
 import { openSafetensors } from "../../../../models/tensors/safetensors.ts";
 import type { Gpu } from "../../../../src/gpu/device.ts";
@@ -44,7 +44,7 @@ async function withModel(
 }
 
 /** What a set was computed with. */
-function conditionsOf(set: string, fixture: FixtureSet): LanguageModelOptions["conditions"] {
+function conditionsOf(set: string, fixture: FixtureSet): Conditions {
   const value = (name: string) => Float32Array.from(fixture.tensors("conditions.safetensors")(name).data);
   if (set === "b/lm_hibiki") return { sum: value("very_good") };
   if (set === "b/lm_tts") return { sum: value("sum"), cross: value("cross") };

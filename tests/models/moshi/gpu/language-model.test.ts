@@ -284,6 +284,41 @@ describeOnGpu("the language model on the device", (gpu) => {
     expect(rounding).toBeGreaterThan(LIMIT);
   });
 
+  it("takes blocks as they are stored", async () => {
+    // Blocks whose largest element is 126 steps: rounding them again would change their scales.
+    const stored = (data: Float32Array) => {
+      const { values, scales } = quantize(data);
+      return {
+        kind: "q8" as const,
+        values: values.map((value) => Math.max(-126, Math.min(126, value))),
+        scales,
+      };
+    };
+    const isStored = (name: string) => /self_attn|gating/.test(name);
+    const checkpoint = randomCheckpoint({ ...SMALL, depformer_dim_feedforward: 96, hidden_scale: 3 });
+    const { read } = checkpoint.tensors;
+    const blocks = { ...checkpoint.tensors };
+    let slices = 0;
+    blocks.readBlocks = async (name, range) => {
+      if (!isStored(name)) return null;
+      slices++;
+      const { values, scales } = stored(await read(name));
+      const [start, end] = [range!.start, range!.start + range!.count];
+      return { kind: "q8", values: values.slice(start, end), scales: scales.slice(start / 32, end / 32) };
+    };
+    const halves = (data: Float32Array) => data.map((value) => fromHalf(toHalf(value)));
+    const reference = checkpoint.reference({}, (name, data) => {
+      if (name.endsWith("alpha")) return data;
+      if (isStored(name)) return toFloats(stored(data));
+      return name.startsWith("depformer_in") ? toFloats(quantize(data)) : halves(data);
+    });
+    await withModel({ ...checkpoint, tensors: blocks }, { format: "q8" }, async (model) => {
+      expect(slices).toBeGreaterThan(10);
+      for (const input of frames(checkpoint, 3))
+        expectSame(await model.frame(input), await reference.frame(input));
+    });
+  });
+
   it("refuses a frame that does not fit, and goes on", async () => {
     const tokens = new Int32Array(4);
     await withModel(small, {}, async (model) => {
@@ -311,6 +346,13 @@ describeOnGpu("the language model on the device", (gpu) => {
     [{ conditions: { cross: new Float32Array(64) } }, "a model that does not attend to it"],
   ])("refuses a session that cannot be: %j", async (options, message) => {
     await expect(withModel(small, options, async () => {})).rejects.toThrow(message);
+  });
+
+  it("refuses MoshiVis by name", async () => {
+    const config = { ...small.config, names: "moshivis" as const };
+    await expect(createLanguageModel(gpu, config, small.tensors, OPTIONS)).rejects.toThrow(
+      "MoshiVis is not supported",
+    );
   });
 
   it("refuses a second frame beside the first", async () => {
