@@ -11,6 +11,14 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const SHIPPED_MODEL = join(ROOT, "models/native/shipped");
 export const LOCK_PATH = join(ROOT, "models/model-lock.json");
 
+/** How --model names a checkpoint of the Moshi family: moshi:FOLDER. */
+const MOSHI = "moshi:";
+
+/** The folder of a checkpoint of the Moshi family; null for one of another. */
+export function moshiFolder(asked: string | undefined): string | null {
+  return asked?.startsWith(MOSHI) ? asked.slice(MOSHI.length) : null;
+}
+
 /** Folder below the project's root -> its files. */
 const lockSchema = z.record(z.string(), lockedFilesSchema);
 export type ModelLock = z.infer<typeof lockSchema>;

@@ -3,8 +3,10 @@ import { devicesSchema } from "../config/devices.ts";
 import type { Profile } from "../config/profile.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Source, Speaker, Voice } from "../core/device.ts";
+import { RuntimeError } from "../core/errors.ts";
 import type { InteractionModel } from "../core/model.ts";
-import { checkpointFolder, digestsOf, type ModelLock } from "./checkpoints.ts";
+import { checkpointFolder, digestsOf, type ModelLock, moshiFolder } from "./checkpoints.ts";
+import { loadMoshi, moshiDigests } from "./moshi.ts";
 
 /** What a session is made of. The commands take it as a value, so that a test can put a small model in. */
 export interface Parts {
@@ -24,17 +26,22 @@ const USUAL = devicesSchema.parse({});
 /** The parts that ship. */
 export const shippedParts: Parts = {
   async loadModel(profile) {
+    const moshi = moshiFolder(profile.model);
+    if (moshi !== null) return loadMoshi(moshi, profile);
+    const weights = nativeWeights(profile.weights);
     const directory = await checkpointFolder(profile.model);
     // Only here: the model's packages take a third of a second to load, and a wrong flag should be told before.
     const { loadNativeModel } = await import("../../models/native/model.ts");
     return loadNativeModel({
       directory,
       backend: profile.backend,
-      weights: profile.weights,
-      sampling: { temperature: profile.temperature, topK: 0, seed: profile.seed },
+      weights,
+      sampling: { temperature: profile.temperature ?? 0, topK: 0, seed: profile.seed },
     });
   },
   async checkpointDigests(profile) {
+    const moshi = moshiFolder(profile.model);
+    if (moshi !== null) return moshiDigests(moshi);
     const directory = await checkpointFolder(profile.model);
     const { CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE } = await import("../../models/native/checkpoint.ts");
     return digestsOf(directory, [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE]);
@@ -44,3 +51,13 @@ export const shippedParts: Parts = {
   speaker: (spec, clock, { speaker } = USUAL) => speakerFrom(spec, clock, speaker),
   voice: voiceFrom,
 };
+
+/** @throws RuntimeError "invalid-configuration" for a format that only the Moshi family has. */
+function nativeWeights(weights: Profile["weights"]): Exclude<Profile["weights"], "q4"> {
+  if (weights !== "q4") return weights;
+  throw new RuntimeError("invalid-configuration", {
+    part: "weights",
+    problem: "q4 is for models of the Moshi family",
+    remedy: "Say q8 or as-stored",
+  });
+}

@@ -26,7 +26,7 @@ function typedTextOf(spec: string): { seconds: number; text: string } {
 /** The flags that say how a model runs. Those that were not given are left out. */
 export function modelOverrides(values: OptionValues): Partial<Profile> {
   const backend = choiceOption(values, "backend", ["auto", "gpu", "cpu"]);
-  const weights = choiceOption(values, "weights", ["as-stored", "f32", "f16", "q8"]);
+  const weights = choiceOption(values, "weights", ["as-stored", "f32", "f16", "q8", "q4"]);
   const seed = numberOption(values, "seed", { min: 0, max: 0xffff_ffff, integer: true });
   const model = stringOption(values, "model");
   return {

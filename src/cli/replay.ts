@@ -48,8 +48,8 @@ async function* untilAborted(
 
 /** What the session was configured with, as far as a model depends on it. */
 function profileOf({ profile, model }: RecordingHead, overrides: Partial<Profile>): Profile {
-  const { model: directory, weights, seed, temperature } = profile;
-  const recorded = { model: directory, weights, seed, temperature, backend: model.backend };
+  const { model: directory, weights, seed, temperature, persona } = profile;
+  const recorded = { model: directory, weights, seed, temperature, persona, backend: model.backend };
   const given = Object.entries({ ...recorded, ...overrides }).filter(([, value]) => value !== undefined);
   return parseProfile(Object.fromEntries(given), "recording");
 }

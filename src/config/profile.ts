@@ -58,11 +58,25 @@ export const profileSchema = z.strictObject({
   clock: z.enum(["real", "virtual"]).default("real").describe("virtual: as fast as the machine can"),
   backend: z.enum(["auto", "gpu", "cpu"]).default("auto").describe("auto: the GPU if it is real hardware"),
   duration: z.number().positive().optional().describe("seconds after which the session ends at the latest"),
-  model: z.string().optional().describe("checkpoint folder; the shipped model if absent"),
+  model: z
+    .string()
+    .optional()
+    .describe("checkpoint folder, moshi:FOLDER for one of the Moshi family; the shipped model if absent"),
+  persona: z
+    .strictObject({
+      voice: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("NAME in the checkpoint's folder voices, or the path of a .safetensors file"),
+      role: z.string().max(10_000).default("").describe("who the model is to be, in its own words"),
+    })
+    .prefault({})
+    .describe("of a PersonaPlex checkpoint"),
   weights: z
-    .enum(["as-stored", "f32", "f16", "q8"])
+    .enum(["as-stored", "f32", "f16", "q8", "q4"])
     .default("as-stored")
-    .describe("how the large matrices are held"),
+    .describe("how the large matrices are held; q4 in the Moshi family alone"),
   seed: z
     .number()
     .int()
@@ -70,7 +84,12 @@ export const profileSchema = z.strictObject({
     .max(0xffff_ffff)
     .default(0)
     .describe("for sampling; greedy sessions ignore it"),
-  temperature: z.number().min(0).max(2).default(0).describe("0: always the most probable token"),
+  temperature: z
+    .number()
+    .min(0)
+    .max(2)
+    .optional()
+    .describe("0: always the most probable token; absent: 0, or what a checkpoint of the Moshi family says"),
 });
 
 export type Profile = z.infer<typeof profileSchema>;

@@ -1,0 +1,151 @@
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gaussian } from "../../kernels/harness.ts";
+import { type StoredTensor, safetensorsFile, storeF32 } from "../native/safetensors-file.ts";
+import { randomCheckpoint, SMALL } from "./gpu/random-checkpoint.ts";
+
+/** Spells its unknown characters in bytes: some 300 pieces. */
+const TOKENIZER = fileURLToPath(new URL("./sentencepiece/bytes.model", import.meta.url));
+
+const BINS = 13;
+const RATIOS = [8, 6, 5, 4];
+const MIMI = { dim: 16, nFilters: 4, nHeads: 2, nLayers: 1, ffDim: 32, context: 24, inner: 8, nCodebooks: 4 };
+
+/** Moshi's kind in small: two speakers of two codebooks. */
+export const TINY_MOSHI = {
+  ...SMALL,
+  n_q: 4,
+  dep_q: 2,
+  delays: [0, 0, 1, 0, 1],
+  card: BINS,
+  text_card: 61,
+  context: 20,
+};
+
+/** Writes a checkpoint of random weights as such are published: language model, codec, tokenizer and config.json. */
+export async function writeTinyCheckpoint(
+  directory: string,
+  json: Record<string, unknown> = TINY_MOSHI,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  const { tensors: file } = randomCheckpoint(json, 5);
+  const model = new Map<string, StoredTensor>();
+  for (const { name, shape } of file.tensors.values())
+    model.set(name, storeF32(shape, await file.read(name)));
+  await writeFile(join(directory, "config.json"), JSON.stringify(json));
+  await writeFile(join(directory, "model.safetensors"), safetensorsFile(model));
+  await writeFile(join(directory, "mimi-tiny@1.safetensors"), safetensorsFile(mimiTensors()));
+  await writeFile(join(directory, "mimi_config.json"), JSON.stringify(mimiConfig()));
+  await copyFile(TOKENIZER, join(directory, "tokenizer.model"));
+}
+
+function mimiConfig(): object {
+  const { dim, nFilters, nHeads, nLayers, ffDim, context, inner, nCodebooks } = MIMI;
+  return {
+    channels: 1,
+    sample_rate: 24_000,
+    frame_rate: 12.5,
+    seanet: {
+      channels: 1,
+      dimension: dim,
+      causal: true,
+      n_filters: nFilters,
+      n_residual_layers: 1,
+      activation: "ELU",
+      compress: 2,
+      dilation_base: 2,
+      kernel_size: 7,
+      residual_kernel_size: 3,
+      last_kernel_size: 3,
+      norm: "none",
+      pad_mode: "constant",
+      ratios: RATIOS,
+      true_skip: true,
+    },
+    transformer: {
+      d_model: dim,
+      num_heads: nHeads,
+      num_layers: nLayers,
+      causal: true,
+      context,
+      max_period: 10_000,
+      gating: "none",
+      norm: "layer_norm",
+      positional_embedding: "rope",
+      dim_feedforward: ffDim,
+    },
+    quantizer: { dimension: inner, n_q: nCodebooks, bins: BINS },
+  };
+}
+
+/** Names and shapes of the released codec, in small. */
+function mimiTensors(): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  const add = (name: string, shape: number[], kind: "weight" | "one" | "scale" = "weight") => {
+    const length = shape.reduce((product, size) => product * size, 1);
+    const fanIn = length / shape[0]!;
+    const size = kind === "weight" && shape.length > 1 ? 1.5 / Math.sqrt(fanIn) : 0.05;
+    const base = { weight: 0, one: 1, scale: 0.3 }[kind];
+    tensors.set(
+      name,
+      storeF32(
+        shape,
+        gaussian(900 + tensors.size, length, size).map((value) => base + value),
+      ),
+    );
+  };
+  const conv = (name: string, shape: number[], outChannels = shape[0]!) => {
+    add(`${name}.weight`, shape);
+    add(`${name}.bias`, [outChannels]);
+  };
+  const residual = (name: string, channels: number) => {
+    conv(`${name}.block.1.conv.conv`, [channels / 2, channels, 3]);
+    conv(`${name}.block.3.conv.conv`, [channels, channels / 2, 1]);
+  };
+  const { dim, nFilters, nLayers, ffDim, inner, nCodebooks } = MIMI;
+  const widest = nFilters * 2 ** RATIOS.length;
+  conv("encoder.model.0.conv.conv", [nFilters, 1, 7]);
+  for (const [i, ratio] of RATIOS.toReversed().entries()) {
+    const channels = nFilters * 2 ** i;
+    residual(`encoder.model.${1 + 3 * i}`, channels);
+    conv(`encoder.model.${3 + 3 * i}.conv.conv`, [2 * channels, channels, 2 * ratio]);
+  }
+  conv("encoder.model.14.conv.conv", [dim, widest, 3]);
+  conv("decoder.model.0.conv.conv", [widest, dim, 7]);
+  for (const [i, ratio] of RATIOS.entries()) {
+    const channels = widest / 2 ** (i + 1);
+    conv(`decoder.model.${2 + 3 * i}.convtr.convtr`, [2 * channels, channels, 2 * ratio], channels);
+    residual(`decoder.model.${3 + 3 * i}`, channels);
+  }
+  conv("decoder.model.14.conv.conv", [1, nFilters, 3]);
+  for (const side of ["encoder", "decoder"]) {
+    for (let layer = 0; layer < nLayers; layer++) {
+      const name = `${side}_transformer.transformer.layers.${layer}`;
+      add(`${name}.self_attn.in_proj_weight`, [3 * dim, dim]);
+      add(`${name}.self_attn.out_proj.weight`, [dim, dim]);
+      add(`${name}.linear1.weight`, [ffDim, dim]);
+      add(`${name}.linear2.weight`, [dim, ffDim]);
+      for (const n of [1, 2]) {
+        add(`${name}.norm${n}.weight`, [dim], "one");
+        add(`${name}.norm${n}.bias`, [dim]);
+        add(`${name}.layer_scale_${n}.scale`, [dim], "scale");
+      }
+    }
+  }
+  add("downsample.conv.conv.conv.weight", [dim, dim, 4]);
+  add("upsample.convtr.convtr.convtr.weight", [dim, 1, 4]);
+  for (const [part, count] of [
+    ["rvq_first", 1],
+    ["rvq_rest", nCodebooks - 1],
+  ] as const) {
+    add(`quantizer.${part}.input_proj.weight`, [inner, dim, 1]);
+    add(`quantizer.${part}.output_proj.weight`, [dim, inner, 1]);
+    for (let layer = 0; layer < count; layer++) {
+      const name = `quantizer.${part}.vq.layers.${layer}._codebook`;
+      add(`${name}.embedding_sum`, [BINS, inner]);
+      add(`${name}.cluster_usage`, [BINS], "one");
+    }
+  }
+  return tensors;
+}
