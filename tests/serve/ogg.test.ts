@@ -89,6 +89,16 @@ describe("pages", () => {
     }
   });
 
+  test("lace packets as RFC 3533 does: a multiple of 255 ends with a 0", () => {
+    expect([0, 254, 255, 256, 510].map(packetLacing)).toEqual([
+      [0],
+      [254],
+      [255, 0],
+      [255, 1],
+      [255, 255, 0],
+    ]);
+  });
+
   test("have the checksum of RFC 3533, divided out bit by bit, and that of ffmpeg's pages", () => {
     const page = pageOf([randomBytes(seeded(2), 300)]);
     expect(page.readUInt32LE(22)).toBe(checksumBitByBit(page));
