@@ -2,12 +2,9 @@ import { ByteFile } from "./byte-file.ts";
 import { ELEMENT_TYPES } from "./element-types.ts";
 import { decodeInPieces, type ElementRange, findTensor, rangeOf, type StoredTensorFile } from "./ranges.ts";
 import { type HeaderEntry, headerLength, PREFIX_BYTES, parseHeader } from "./safetensors-header.ts";
-import { openSharded } from "./sharded.ts";
+import { isIndex, openSharded } from "./sharded.ts";
 import { presentBlocks } from "./stored-blocks.ts";
 import type { TensorFile } from "./tensor-file.ts";
-
-/** What the index of a checkpoint in several files ends in. */
-const INDEX_SUFFIX = ".index.json";
 
 /**
  * Opens a safetensors file, or a checkpoint in several of them by its index (`model.safetensors.index.json`, the layout
@@ -28,7 +25,7 @@ export async function openSafetensors(path: string): Promise<TensorFile> {
 
 /** The same with every tensor as it stands there, and with its bytes. */
 export function openStoredSafetensors(path: string): Promise<StoredTensorFile> {
-  return path.endsWith(INDEX_SUFFIX) ? openSharded(path, openOne) : openOne(path);
+  return isIndex(path) ? openSharded(path, openOne) : openOne(path);
 }
 
 async function openOne(path: string): Promise<StoredTensorFile> {

@@ -13,6 +13,18 @@ const MAX_SHARDS = 256;
 /** An index must not reach out of its folder. */
 const PLAIN_NAME = /^[\w@+-][\w.@+-]*$/;
 
+/** The files that an index names; none for a file that is no index. */
+export async function shardsOf(path: string): Promise<string[]> {
+  if (!isIndex(path)) return [];
+  const places = await readIndex(path);
+  return [...new Set(places.map(([, name]) => name))].map((name) => join(dirname(path), name));
+}
+
+/** Whether a path is that of an index, by its ending. */
+export function isIndex(path: string): boolean {
+  return path.endsWith(".index.json");
+}
+
 /**
  * Opens every file that an index names, as one.
  *

@@ -285,6 +285,17 @@ export const COMMANDS: readonly Command[] = [
     run: async (invocation) => (await import("./models-pull.ts")).modelsPull(invocation),
   },
   {
+    name: "models quantize",
+    positionals: "SRC DST",
+    summary: "Writes a copy of a Moshi-family checkpoint with the matrices of its layers in blocks of 32.",
+    options: {
+      weights: { type: "string", value: "q8|q4", help: "8 or 4 bits an element, and a scale for each block" },
+      ...JSON_OPTION,
+    },
+    details: "Example: microturn models quantize moshiko moshiko-q8 --weights q8\n",
+    run: async (invocation) => (await import("./models-quantize.ts")).modelsQuantize(invocation),
+  },
+  {
     name: "models verify",
     positionals: "",
     summary: "Compares the shipped checkpoints with the SHA-256 digests of the model lock.",
