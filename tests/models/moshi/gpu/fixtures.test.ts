@@ -7,6 +7,8 @@ import {
 } from "../../../../models/moshi/gpu/gpu-language-model.ts";
 import type { Conditions, LanguageModelOptions } from "../../../../models/moshi/language-model.ts";
 import { PersonaPlex, personaPlexWindow } from "../../../../models/moshi/personaplex.ts";
+import type { ScriptEntry } from "../../../../models/moshi/text-to-speech/script.ts";
+import { TextToSpeech } from "../../../../models/moshi/text-to-speech/text-to-speech.ts";
 import { openSafetensors } from "../../../../models/tensors/safetensors.ts";
 import type { Gpu } from "../../../../src/gpu/device.ts";
 import { describeOnGpu } from "../../../kernels/harness.ts";
@@ -138,6 +140,34 @@ describeOnGpu("against the original", (gpu) => {
           const audio = rowOf(run("audio_logits"), i).subarray(0, seen);
           expectWithin(sampled!.inspected!.depthLogits.subarray(0, seen), audio, LIMIT);
         }
+      });
+    });
+  });
+
+  describeWithFixture("b/lm_tts", (fixture) => {
+    it("a whole utterance, frame for frame", { timeout: TIMEOUT_MS }, async () => {
+      const run = fixture.json("tts_run.json") as {
+        entries: ScriptEntry[];
+        end_step: number;
+        padding_bonus: number;
+      };
+      const expected = fixture.tensors("tts_run.safetensors");
+      const options = { conditions: conditionsOf("b/lm_tts", fixture), textPaddingBonus: run.padding_bonus };
+      await withModel(gpu, fixture, options, async (model, config) => {
+        const { audioDelaySeconds, secondStreamAhead } = config.tts!;
+        const speech = new TextToSpeech(model, { ...config, tts: { audioDelaySeconds, secondStreamAhead } });
+        speech.push(run.entries);
+        speech.end();
+        const frames: number[][] = [];
+        const texts: number[] = [];
+        while (!speech.isDone) {
+          const step = await speech.step();
+          texts.push(step!.sampledText);
+          if (step!.frame) frames.push([...step!.frame]);
+        }
+        expect(speech.endStep).toBe(run.end_step);
+        expect(texts).toEqual([...expected("text_predicted").data]);
+        expect(frames).toEqual(Array.from({ length: 104 }, (_, t) => [...rowOf(expected("frames"), t)]));
       });
     });
   });

@@ -76,7 +76,7 @@ export function randomCheckpoint(json: Record<string, unknown>, seed = 1): Rando
 }
 
 /** Names and shapes of all tensors, as the published files have them. */
-function shapes(config: ReferenceConfig): [string, number[]][] {
+export function shapes(config: ReferenceConfig): [string, number[]][] {
   const { dim, nLayers, gatedDim, textCard, card, nQ, depQ, depth, kvRepeat, extraHeads } = config;
   const nSets = Math.max(...depth.schedule, -1) + 1;
   const width = depth.lowRank ?? depth.dim;
