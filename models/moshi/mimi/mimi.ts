@@ -62,14 +62,24 @@ export async function createMimi(
   return mimi;
 }
 
+/** Calls of one direction that may be under way. */
+const MAX_UNDER_WAY = 3;
+
+/** One direction's frames that are under way. */
+interface Lane {
+  label: string;
+  readback: Readback;
+  underWay: number;
+}
+
 class GpuMimi implements Mimi {
   readonly nCodebooks: number;
   readonly #gpu: Gpu;
   readonly #bins: number;
   readonly #encoder: MimiEncoder;
   readonly #decoder: MimiDecoder;
-  readonly #codes: Readback;
-  readonly #pcm: Readback;
+  readonly #encodes: Lane;
+  readonly #decodes: Lane;
   #closed = false;
 
   constructor(gpu: Gpu, config: MimiConfig, nCodebooks: number, encoder: MimiEncoder, decoder: MimiDecoder) {
@@ -78,8 +88,16 @@ class GpuMimi implements Mimi {
     this.#bins = config.quantizer.bins;
     this.#encoder = encoder;
     this.#decoder = decoder;
-    this.#codes = new Readback(gpu, encoder.codes);
-    this.#pcm = new Readback(gpu, decoder.pcm);
+    this.#encodes = {
+      label: "mimi encode",
+      readback: new Readback(gpu, encoder.codes, MAX_UNDER_WAY),
+      underWay: 0,
+    };
+    this.#decodes = {
+      label: "mimi decode",
+      readback: new Readback(gpu, decoder.pcm, MAX_UNDER_WAY),
+      underWay: 0,
+    };
   }
 
   get nDispatches(): { encode: number; decode: number } {
@@ -94,7 +112,7 @@ class GpuMimi implements Mimi {
     expectLength("mimi", "pcm", pcm.length, FRAME_SAMPLES);
     // It would stay in the keys and values, and from there reach every later frame.
     if (!pcm.every(Number.isFinite)) throw invalid("pcm holds a sample that is not a finite number");
-    const bytes = await this.#run("mimi encode", this.#codes, (pass) => this.#encoder.record(pass, pcm));
+    const bytes = await this.#run(this.#encodes, (pass) => this.#encoder.record(pass, pcm));
     return new Int32Array(bytes, 0, this.nCodebooks);
   }
 
@@ -103,11 +121,11 @@ class GpuMimi implements Mimi {
     for (const code of codes) {
       if (code < 0 || code >= this.#bins) throw invalid(`code ${code} is outside [0, ${this.#bins})`);
     }
-    const bytes = await this.#run("mimi decode", this.#pcm, (pass) => this.#decoder.record(pass, codes));
+    const bytes = await this.#run(this.#decodes, (pass) => this.#decoder.record(pass, codes));
     return new Float32Array(bytes, 0, FRAME_SAMPLES);
   }
 
-  decodeFrom(codes: BufferView, range: { first: number; count: number }): Promise<RecordedDecode> {
+  async decodeFrom(codes: BufferView, range: { first: number; count: number }): Promise<RecordedDecode> {
     expectCount("the number of codes", range.count, this.nCodebooks);
     const end = range.first + range.count;
     if (!(range.first >= 0 && end * 4 <= codes.sizeBytes)) {
@@ -126,19 +144,29 @@ class GpuMimi implements Mimi {
     this.#closed = true;
   }
 
-  async #run(
-    label: string,
-    readback: Readback,
-    recordFrame: (pass: DispatchTarget) => void,
-  ): Promise<ArrayBuffer> {
+  async #run(lane: Lane, recordFrame: (pass: DispatchTarget) => void): Promise<ArrayBuffer> {
     this.#throwIfUnusable();
+    const { label, readback } = lane;
+    // Before anything is recorded: the stream goes on where it stands.
+    if (lane.underWay === MAX_UNDER_WAY) {
+      throw new RuntimeError("queue-full", {
+        part: label,
+        problem: `${MAX_UNDER_WAY} frames are under way`,
+        remedy: "Wait for one of them before giving the next",
+      });
+    }
     const encoder = this.#gpu.device.createCommandEncoder({ label });
     const pass = encoder.beginComputePass({ label });
     recordFrame(pass);
     pass.end();
     const ticket = readback.record(encoder);
     this.#gpu.device.queue.submit([encoder.finish()]);
-    return ticket.read();
+    lane.underWay++;
+    try {
+      return await ticket.read();
+    } finally {
+      lane.underWay--;
+    }
   }
 
   #throwIfUnusable(): void {
