@@ -1,0 +1,121 @@
+import { freemem } from "node:os";
+import { defaultAttentionTiling } from "../../kernels/attention/attention.ts";
+import type { MatrixFormat } from "../../kernels/matrix.ts";
+import { measureAdapter } from "../../models/moshi/adapter-speed.ts";
+import type { MoshiConfig } from "../../models/moshi/config.ts";
+import { frameCost, frameSeconds } from "../../models/moshi/fit.ts";
+import { createLanguageModel } from "../../models/moshi/gpu/gpu-language-model.ts";
+import { releasedModel } from "../../models/moshi/released.ts";
+import type { TensorEntry, TensorFile } from "../../models/tensors/tensor-file.ts";
+import { gaussian } from "../kernels/harness.ts";
+import { shapes } from "../models/moshi/gpu/random-checkpoint.ts";
+import type { ReferenceConfig } from "../models/moshi/reference/config.ts";
+import { benchOnGpu } from "./bench.ts";
+
+/** Frames that are timed, after three that warm up. */
+const FRAMES = 10;
+const GREEDY = { temperature: 0, topK: 0 };
+
+/** `MODELS=hibiki-1b:q8,stt-1b:q4 npm run bench -- moshi-shapes` takes others. */
+const MODELS = process.env.MODELS ?? "stt-1b:q8,hibiki-1b:q8,tts-1.6b:q8,moshi-7b:q8,moshi-7b:q4";
+
+for (const model of MODELS.split(",")) {
+  const [name = "", format = "q8"] = model.split(":");
+  benchOnGpu(`moshi-shapes ${name} ${format}`, async (gpu) => {
+    const released = releasedModel(name);
+    if (!released) throw new Error(`${name} is no released model`);
+    const { config, crossLength } = released;
+    const weights = format as MatrixFormat;
+    const cost = frameCost(config, {
+      formats: { temporal: weights, depth: weights },
+      crossLength,
+      attentionDispatches: (shape) => (defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1),
+    });
+    if (gpu.adapter.isSoftware && cost.memoryBytes * 1.3 > freemem()) {
+      console.log(
+        `${name} ${format}: left out, it takes ${giga(cost.memoryBytes)} GB and ${giga(freemem())} are free`,
+      );
+      return;
+    }
+    const speed = await measureAdapter(gpu, ["f16", weights]);
+    const conditions = crossLength > 0 ? { cross: gaussian(1, crossLength * config.temporal.dim) } : {};
+    const options = { format: weights, text: GREEDY, audio: GREEDY, seed: 1, conditions };
+    const network = await createLanguageModel(gpu, config, patternTensors(config), options);
+    const times: number[] = [];
+    const tokens = new Int32Array(1 + config.nQ);
+    for (let i = -3; i < FRAMES; i++) {
+      const startMs = performance.now();
+      const { text, audio } = await network.frame({ tokens });
+      if (i >= 0) times.push(performance.now() - startMs);
+      // What was drawn goes in again, so that the frames differ.
+      tokens.set([text, ...audio].slice(0, tokens.length));
+    }
+    await network.close();
+    times.sort((a, b) => a - b);
+    const medianMs = times[Math.floor(FRAMES / 2)]!;
+    const bytes = Object.values(cost.weightBytes).reduce((sum, part) => sum + part, 0);
+    // Of the window only what has been seen is in memory: a few frames.
+    const reckonedMs = 1000 * frameSeconds({ ...cost, cacheBytes: 0 }, speed);
+    console.log(
+      [
+        `${name} ${format}: ${giga(bytes)} GB a frame, ${cost.dispatches} dispatches`,
+        `median ${medianMs.toFixed(1)} ms, worst ${times.at(-1)!.toFixed(1)}, ${(80 / medianMs).toFixed(2)} times real time`,
+        `${giga(bytes / (medianMs / 1000))} GB/s, ${Math.round((100 * bytes) / (medianMs / 1000) / speed.copyBytesPerSecond)} % of copying`,
+        `reckoned ${reckonedMs.toFixed(1)} ms: ${(medianMs / reckonedMs).toFixed(2)} of it`,
+        gpu.adapter.name,
+      ].join("; "),
+    );
+  });
+}
+
+/** Weights of a model's shapes whose values repeat: what they are makes no difference to its pace. */
+function patternTensors(config: MoshiConfig): TensorFile {
+  const pattern = gaussian(1, 2 ** 16, 0.02);
+  const entries = shapes(shapeOf(config)).map(([name, shape]): [string, TensorEntry] => [
+    name,
+    { name, shape, dtype: "F32" },
+  ]);
+  const tensors = new Map(entries);
+  return {
+    source: "pattern",
+    tensors,
+    read: async (name, range) => {
+      const whole = tensors.get(name)!.shape.reduce((product, size) => product * size, 1);
+      const out = new Float32Array(range?.count ?? whole);
+      for (let at = 0; at < out.length; at += pattern.length) {
+        out.set(pattern.subarray(0, Math.min(pattern.length, out.length - at)), at);
+      }
+      return out;
+    },
+    close: async () => {},
+  };
+}
+
+function shapeOf(config: MoshiConfig): ReferenceConfig {
+  const { temporal, depth, rotary } = config;
+  return {
+    ...config,
+    dim: temporal.dim,
+    nHeads: temporal.nHeads,
+    kvRepeat: temporal.nHeads / temporal.nKvHeads,
+    nLayers: temporal.nLayers,
+    gatedDim: temporal.ffDim,
+    maxPeriod: rotary.maxPeriod,
+    ropeHalves: rotary.layout === "halves",
+    crossAttention: config.crossAttention !== "none",
+    depth: {
+      dim: depth?.dim ?? 0,
+      nHeads: depth?.nHeads ?? 0,
+      nLayers: depth?.nLayers ?? 0,
+      gatedDim: depth?.ffDim ?? 0,
+      schedule: depth?.schedule ?? [],
+      lowRank: depth?.lowRank ?? null,
+      outputNorm: depth?.outputNorm ?? false,
+      window: config.depQ,
+    },
+  };
+}
+
+function giga(bytes: number): string {
+  return (bytes / 1e9).toFixed(2);
+}
