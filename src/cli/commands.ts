@@ -201,10 +201,16 @@ export const COMMANDS: readonly Command[] = [
   },
   {
     name: "serve",
-    positionals: "",
+    positionals: "[PROFILE.yaml]",
     summary: "Gives a full-duplex model to clients of the Moshi server's protocol, one at a time.",
     options: {
-      model: { type: "string", value: "fake", help: "fake repeats what it hears" },
+      model: {
+        type: "string",
+        value: "moshi:DIR|fake",
+        help: "checkpoint of the Moshi family; fake repeats what it hears",
+      },
+      weights: MODEL_OPTIONS.weights,
+      seed: MODEL_OPTIONS.seed,
       address: {
         type: "string",
         value: "HOST:PORT",

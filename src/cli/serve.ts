@@ -1,11 +1,16 @@
 import { once } from "node:events";
+import type { Profile } from "../config/profile.ts";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import { TOKEN_VARIABLE } from "../serve/access.ts";
 import { FakeEngine } from "../serve/fake-engine.ts";
 import { ModelServer, type ServeEvent } from "../serve/server.ts";
-import type { DuplexEngine } from "../serve/session.ts";
+import type { DuplexEngine, SessionOptions } from "../serve/session.ts";
+import { moshiFolder } from "./checkpoints.ts";
 import { type Invocation, type Io, numberOption, stringOption, stringOptions } from "./command.ts";
+import { loadMoshi } from "./moshi.ts";
+import { profileFrom } from "./profile-options.ts";
 import { DEFAULT_SERVE_ADDRESS } from "./serve-help.ts";
+import { ModelEngine } from "./serve-model.ts";
 
 /** A queue that is longer than this serves nobody: each waits for a whole conversation. */
 const MAX_QUEUE = 100;
@@ -13,12 +18,13 @@ const MAX_IDLE_SECONDS = 86_400;
 
 /** `microturn serve`: gives the model to clients of the Moshi server's protocol, one at a time, until Ctrl-C. */
 export async function serve(
-  { values, io }: Invocation,
+  invocation: Invocation,
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<number> {
+  const { values, io } = invocation;
   const queue = numberOption(values, "queue", { min: 0, max: MAX_QUEUE, integer: true }) ?? 0;
   const idleSeconds = numberOption(values, "idle", { min: 1, max: MAX_IDLE_SECONDS });
-  const engine = await openEngine(stringOption(values, "model") ?? "");
+  const engine = await openEngine(await profileFrom(invocation));
   try {
     const tell = narrator(io, values.json === true);
     const server = await ModelServer.open({
@@ -39,14 +45,29 @@ export async function serve(
   }
 }
 
-/** @throws RuntimeError "invalid-argument" for a model that cannot be served. */
-async function openEngine(model: string): Promise<DuplexEngine> {
-  if (model === "fake") return new FakeEngine();
+/**
+ * Loads what the profile names.
+ * @throws RuntimeError "invalid-argument" for a model that cannot be served; else see loadMoshi.
+ */
+async function openEngine(profile: Profile): Promise<DuplexEngine> {
+  if (profile.model === "fake") return new FakeEngine();
+  const folder = moshiFolder(profile.model);
+  if (folder !== null) return new ModelEngine(await loadMoshi(folder, profile), settingsOf(profile));
   throw new RuntimeError("invalid-argument", {
     part: "--model",
-    problem: model === "" ? "is missing" : `'${model}' is none that can be served`,
-    remedy: "Say fake, for a model that repeats what it hears",
+    problem: profile.model === undefined ? "is missing" : `'${profile.model}' is none that can be served`,
+    remedy: "Say moshi:DIR for a model of the Moshi family, or fake for one that repeats what it hears",
   });
+}
+
+/** What holds for every session of a model that was loaded so; what the checkpoint itself decides is left out. */
+function settingsOf({ temperature, seed, persona: { voice, role } }: Profile): SessionOptions {
+  return {
+    ...(temperature === undefined ? {} : { textTemperature: temperature, audioTemperature: temperature }),
+    seed,
+    ...(voice === undefined ? {} : { voicePrompt: voice }),
+    ...(role === "" ? {} : { textPrompt: role }),
+  };
 }
 
 /** What happens, on stdout with --json and on stderr for a person. It never says what was said. */

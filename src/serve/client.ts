@@ -69,6 +69,11 @@ export class Client {
     return this.#left.signal;
   }
 
+  /** True from its goodbye on, which comes a moment before its end, and its end a step before the session's. */
+  get isLeaving(): boolean {
+    return this.gone.aborted || this.#socket.readyState !== this.#socket.OPEN;
+  }
+
   /** Why it went. */
   get reason(): string {
     return this.#reason;

@@ -69,6 +69,8 @@ export class ModelServer {
   readonly #beat: NodeJS.Timeout;
   readonly #guests = new Set<Guest>();
   #waiting: Guest[] = [];
+  /** The one that has the session, and what settles when nobody has it or waits for it. */
+  #current: Guest | null = null;
   #serving: Promise<void> | null = null;
   #closing = false;
 
@@ -169,7 +171,9 @@ export class ModelServer {
   #admit(guest: Guest): void {
     const { client, name } = guest;
     const { queue } = this.#options;
-    if (this.#closing || (this.#serving !== null && this.#waiting.length >= queue)) {
+    // A page that is loaded again comes back before its session is closed: it may wait for that.
+    const room = queue + (this.#current?.client.isLeaving ? 1 : 0);
+    if (this.#closing || (this.#serving !== null && this.#waiting.length >= room)) {
       const others = queue === 0 ? "" : `, and ${queue} wait already`;
       client.letGo(CLOSE.tryAgainLater, `another client has the session${others}; try again later`);
       this.#tell({ kind: "refused", client: name, reason: client.reason });
@@ -187,6 +191,7 @@ export class ModelServer {
   /** One after the other, as long as somebody waits. */
   async #serve(): Promise<void> {
     for (let guest = this.#waiting.shift(); guest !== undefined; guest = this.#waiting.shift()) {
+      this.#current = guest;
       const { client, name, cameMs } = guest;
       const waitedSeconds = Math.round((this.#nowMs() - cameMs) / 100) / 10;
       this.#tell({ kind: "began", client: name, waitedSeconds });

@@ -1,30 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { parseInvocation } from "../../src/cli/command.ts";
-import { findCommand } from "../../src/cli/commands.ts";
 import { main } from "../../src/cli/program.ts";
-import { serve } from "../../src/cli/serve.ts";
 import { Peer, pcm16 } from "../serve/peer.ts";
 import { chirp } from "../serve/sound.ts";
 import { CapturedIo } from "./io.ts";
-
-/** Runs the command until `during`, which is told of the server's URL, is done. */
-async function running(
-  args: readonly string[],
-  during: (url: string) => Promise<void>,
-  environment: Record<string, string> = {},
-): Promise<{ io: CapturedIo; status: number }> {
-  const io = new CapturedIo();
-  const { command, rest } = findCommand(["serve", "--address", "127.0.0.1:0", ...args]);
-  const status = serve(parseInvocation(command, rest, io), environment);
-  let url: RegExpExecArray | null = null;
-  while (url === null) {
-    await Promise.race([status, new Promise((resolve) => setTimeout(resolve, 5))]);
-    url = /http:\/\/127\.0\.0\.1:\d+/.exec(io.stdout + io.stderr);
-  }
-  await during(url[0]);
-  io.interrupt();
-  return { io, status: await status };
-}
+import { serving } from "./serving.ts";
 
 async function talk(url: string, query = ""): Promise<void> {
   const peer = await new Peer(url, `?format=pcm_s16le${query}`).ready();
@@ -36,7 +15,7 @@ async function talk(url: string, query = ""): Promise<void> {
 
 describe("microturn serve", () => {
   test("serves until Ctrl-C and tells of every client, as JSON", async () => {
-    const { io, status } = await running(["--model", "fake", "--json"], async (url) => {
+    const { io, status } = await serving(["--model", "fake", "--json"], async (url) => {
       await talk(url);
       expect((await new Peer(url, "?seed=x").ended).code).toBe(400);
     });
@@ -55,7 +34,7 @@ describe("microturn serve", () => {
   });
 
   test("and for a person, without what was said", async () => {
-    const { io } = await running(["--model", "fake"], (url) => talk(url, "&text_prompt=SECRET"));
+    const { io } = await serving(["--model", "fake"], (url) => talk(url, "&text_prompt=SECRET"));
     expect(io.stdout).toBe("");
     expect(io.stderr).toContain("serve: fake at http://127.0.0.1:");
     expect(io.stderr).toMatch(/has gone \(the client left\): [\d.]+ s, 5 steps, \d late/);
@@ -68,9 +47,9 @@ describe("microturn serve", () => {
       expect((await new Peer(url).ended).code).toBe(401);
       await talk(url, `&token=${token}`);
     };
-    const { io } = await running(["--model", "fake"], wanted, { MICROTURN_SERVE_TOKEN: token });
+    const { io } = await serving(["--model", "fake"], wanted, { MICROTURN_SERVE_TOKEN: token });
     expect(io.stderr).not.toContain(token);
-    await running(["--model", "fake", "--token", token], wanted);
+    await serving(["--model", "fake", "--token", token], wanted);
   });
 
   test.each([
