@@ -10,7 +10,7 @@ const TOKENIZER = fileURLToPath(new URL("./sentencepiece/bytes.model", import.me
 
 const BINS = 13;
 const RATIOS = [8, 6, 5, 4];
-const MIMI = { dim: 16, nFilters: 4, nHeads: 2, nLayers: 1, ffDim: 32, context: 24, inner: 8, nCodebooks: 4 };
+const MIMI = { dim: 16, nFilters: 4, nHeads: 2, nLayers: 1, ffDim: 32, context: 24, inner: 8, nCodebooks: 8 };
 
 /** Moshi's kind in small: two speakers of two codebooks. */
 export const TINY_MOSHI = {
@@ -36,11 +36,11 @@ export async function writeTinyCheckpoint(
   await writeFile(join(directory, "config.json"), JSON.stringify(json));
   await writeFile(join(directory, "model.safetensors"), safetensorsFile(model));
   await writeFile(join(directory, "mimi-tiny@1.safetensors"), safetensorsFile(mimiTensors()));
-  await writeFile(join(directory, "mimi_config.json"), JSON.stringify(mimiConfig()));
+  await writeFile(join(directory, "mimi_config.json"), JSON.stringify(mimiConfigJson()));
   await copyFile(TOKENIZER, join(directory, "tokenizer.model"));
 }
 
-function mimiConfig(): object {
+export function mimiConfigJson(): object {
   const { dim, nFilters, nHeads, nLayers, ffDim, context, inner, nCodebooks } = MIMI;
   return {
     channels: 1,
