@@ -10,8 +10,12 @@ const JSON_OPTION = {
 
 const MODEL_OPTIONS = {
   backend: { type: "string", value: "auto|gpu|cpu", help: "auto takes the GPU if it is real hardware" },
-  model: { type: "string", value: "DIR", help: "checkpoint folder; the shipped model if absent" },
-  weights: { type: "string", value: "as-stored|f32|f16|q8", help: "how the large matrices are held" },
+  model: {
+    type: "string",
+    value: "DIR",
+    help: "checkpoint folder, or moshi:DIR for the Moshi family; the shipped model if absent",
+  },
+  weights: { type: "string", value: "as-stored|f32|f16|q8|q4", help: "how the large matrices are held" },
   seed: { type: "string", value: "N", help: "seed for sampling" },
 } satisfies Record<string, OptionSpec>;
 
