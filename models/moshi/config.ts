@@ -243,7 +243,7 @@ function interpret(file: ConfigFile, fail: (problem: string) => never): MoshiCon
   };
 }
 
-/** Keys with the prefix `depformer_` override the same key without it; of kv_repeat and hidden_scale that is the value itself. */
+/** A key with the prefix `depformer_` stands over the same key without, which else holds for both transformers. */
 function depthOf(
   file: ConfigFile,
   hiddenScale: number,

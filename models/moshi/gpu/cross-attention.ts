@@ -68,7 +68,7 @@ export async function createCrossAttention(
       out: normed,
       step: steps.perSequence,
     });
-    const at = { nKvHeads: nHeads, capacity: length, slotPositions, rows: frame.rows, sequences };
+    const at = { nKvHeads: nHeads, capacity: length, slotPositions, rows: frame.rows };
     dispatches.push([
       norm,
       ...(await transformer.query(`layers.${i} cross query`, cross.query, normed)),

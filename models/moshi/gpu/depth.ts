@@ -19,6 +19,8 @@ const ALIGNMENT = 256;
 export interface DepthSpec {
   config: MoshiConfig;
   depth: DepthConfig;
+  /** Depth steps that are ever run, 1 to depQ. */
+  nSteps: number;
   options: LanguageModelOptions;
   weights: DepthWeights;
   sequences: number;
@@ -36,28 +38,24 @@ export interface DepthSpec {
 export class Depth {
   /** By step. */
   readonly steps: readonly (readonly Dispatch[])[];
-  /** (depQ) views of (sequences, card) f32 in one buffer; the first row after guidance. */
-  readonly logits: readonly BufferView[];
-  /** The buffer of all logits. */
-  readonly allLogits: BufferView;
+  /** (steps, sequences, card) f32, each step on a boundary of 256 bytes; the first row after guidance. */
+  readonly logits: BufferView;
   readonly buffers: readonly GPUBuffer[];
 
   private constructor(
     steps: readonly (readonly Dispatch[])[],
-    logits: readonly BufferView[],
-    allLogits: BufferView,
+    logits: BufferView,
     buffers: readonly GPUBuffer[],
   ) {
     this.steps = steps;
     this.logits = logits;
-    this.allLogits = allLogits;
     this.buffers = buffers;
   }
 
   static async create(gpu: Gpu, spec: DepthSpec): Promise<Depth> {
-    const { config, depth, sequences, steps: counts, weights } = spec;
-    const { depQ, card } = config;
-    const positions = Uint32Array.from({ length: depQ }, (_, k) => k);
+    const { config, depth, nSteps, sequences, steps: counts, weights } = spec;
+    const { card } = config;
+    const positions = Uint32Array.from({ length: nSteps }, (_, k) => k);
     const slotPositions = uploadBuffer(gpu, { label: "depth slot positions" }, positions);
     const transformer = new Transformer(gpu, {
       name: "depth",
@@ -65,7 +63,7 @@ export class Depth {
       normEps: config.normEps,
       rotary: null,
       sequences,
-      capacity: depQ,
+      capacity: nSteps,
       slotPositions,
       steps: counts,
     });
@@ -74,13 +72,10 @@ export class Depth {
     const looked = rows("depth lookup", depth.lowRank ?? depth.dim);
     const normed = rows("depth normed", depth.dim);
     const stride = Math.ceil((sequences * card * 4) / ALIGNMENT) * ALIGNMENT;
-    const allLogits = createBuffer(gpu, { label: "depth logits", sizeBytes: depQ * stride });
-    const logits = Array.from({ length: depQ }, (_, k) =>
-      subview(allLogits, k * stride, sequences * card * 4),
-    );
+    const logits = createBuffer(gpu, { label: "depth logits", sizeBytes: nSteps * stride });
     const shared = await sharedLayers(transformer, weights);
     const steps: Dispatch[][] = [];
-    for (let k = 0; k < depQ; k++) {
+    for (let k = 0; k < nSteps; k++) {
       const at = Array.from({ length: sequences }, (_, index) => ({
         position: k,
         cacheSlot: k,
@@ -93,11 +88,12 @@ export class Depth {
         const attend = await transformer.attend(j, stepRows);
         dispatches.push(...layer.before, ...attend, ...layer.after);
       }
-      dispatches.push(...(await finish(gpu, spec, k, transformer.x, normed, logits[k]!)));
+      const own = subview(logits, k * stride, sequences * card * 4);
+      dispatches.push(...(await finish(gpu, spec, k, transformer.x, normed, own)));
       steps.push(dispatches);
     }
-    const own = [slotPositions, looked, normed, allLogits].map(({ buffer }) => buffer);
-    return new Depth(steps, logits, allLogits, [...transformer.buffers, ...own]);
+    const own = [slotPositions, looked, normed, logits].map(({ buffer }) => buffer);
+    return new Depth(steps, logits, [...transformer.buffers, ...own]);
   }
 }
 

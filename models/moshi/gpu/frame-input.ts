@@ -10,15 +10,13 @@ const PART = "language model";
  *
  * @throws RuntimeError "shape-mismatch" for another length, "invalid-argument" for a token that does not exist.
  */
-export function expectFrame(config: MoshiConfig, input: FrameInput): void {
+export function expectFrame(config: MoshiConfig, maxDepthSteps: number, input: FrameInput): void {
   const { nQ, depQ, card, temporal } = config;
   const { tokens, embedding, text, audio, depthSteps } = input;
   expectLength(PART, "tokens", tokens.length, 1 + nQ);
   if (embedding) expectLength(PART, "embedding", embedding.length, temporal.dim);
   if (audio) expectLength(PART, "audio", audio.length, depQ);
-  if (depthSteps !== undefined && !(Number.isInteger(depthSteps) && depthSteps >= 0 && depthSteps <= depQ)) {
-    fail(`depthSteps is ${depthSteps}, expected 0 to ${depQ}`);
-  }
+  if (depthSteps !== undefined) expectDepthSteps("depthSteps", depthSteps, maxDepthSteps);
   expectText(config, tokens[0]!);
   for (let q = 1; q <= nQ; q++) expectToken(`tokens[${q}]`, tokens[q]!, card);
   if (typeof text === "number") expectText(config, text);
@@ -38,8 +36,12 @@ export function expectText({ demux, textCard }: MoshiConfig, token: number): voi
  * @throws RuntimeError "invalid-checkpoint" for MoshiVis, "shape-mismatch" for a condition of another length,
  *         "invalid-argument" for what cannot be.
  */
-export function expectOptions(config: MoshiConfig, options: LanguageModelOptions): void {
+export function expectOptions(
+  config: MoshiConfig,
+  options: LanguageModelOptions & { maxDepthSteps: number },
+): void {
   const { conditions, guidance, window } = options;
+  expectDepthSteps("maxDepthSteps", options.maxDepthSteps, config.depQ);
   if (config.names === "moshivis") {
     const problem =
       "MoshiVis is not supported: its images go through a gated cross-attention and an encoder of their own";
@@ -70,6 +72,11 @@ export function crossCondition(config: MoshiConfig, options: LanguageModelOption
   const source = new Float32Array(sources.length * conditions.cross.length);
   for (const [s, cross] of sources.entries()) source.set(cross, s * conditions.cross.length);
   return { length: conditions.cross.length / config.temporal.dim, source };
+}
+
+function expectDepthSteps(name: string, steps: number, most: number): void {
+  if (!(Number.isInteger(steps) && steps >= 0 && steps <= most))
+    fail(`${name} is ${steps}, expected 0 to ${most}`);
 }
 
 function expectToken(name: string, token: number, largest: number): void {

@@ -14,6 +14,11 @@ export interface GpuLanguageModelOptions extends LanguageModelOptions {
   format: MatrixFormat;
   /** The same for the depth transformer. Default: `format`. */
   depthFormat?: MatrixFormat;
+  /**
+   * Depth steps that any frame is to run, at most depQ, which is the default: weights of later ones are not loaded.
+   * PersonaPlex speaks with 8 of its 16.
+   */
+  maxDepthSteps?: number;
 }
 
 /**
@@ -31,10 +36,11 @@ export async function createLanguageModel(
   tensors: TensorFile,
   options: GpuLanguageModelOptions,
 ): Promise<GpuLanguageModel> {
-  expectOptions(config, options);
+  const maxDepthSteps = options.maxDepthSteps ?? config.depQ;
+  expectOptions(config, { ...options, maxDepthSteps });
   const formats = { temporal: options.format, depth: options.depthFormat ?? options.format };
   const cross = crossCondition(config, options);
-  const network = await Network.create(gpu, config, tensors, { ...options, formats, cross });
+  const network = await Network.create(gpu, config, tensors, { ...options, formats, cross, maxDepthSteps });
   const model = new GpuLanguageModel(gpu, config, network);
   await gpu.settle();
   // The first run compiles what a driver compiles late.
@@ -69,7 +75,7 @@ export class GpuLanguageModel implements LanguageModel {
     this.#inspected = {
       text: new Readback(gpu, temporal.textLogits, 1),
       out: new Readback(gpu, temporal.out, 1),
-      depth: depth && new Readback(gpu, depth.allLogits, 1),
+      depth: depth && new Readback(gpu, depth.logits, 1),
     };
   }
 
@@ -82,7 +88,7 @@ export class GpuLanguageModel implements LanguageModel {
    *   one has settled; "gpu-device-lost" after a loss; "internal" if the network gives no numbers.
    */
   async frame(input: FrameInput, alongside?: (encoder: GPUCommandEncoder) => void): Promise<FrameOutput> {
-    expectFrame(this.#config, input);
+    expectFrame(this.#config, this.network.maxDepthSteps, input);
     if (this.#isBusy) {
       const problem = "frame was called before the call before it settled";
       throw new RuntimeError("invalid-argument", { part: "language model", problem });
@@ -107,7 +113,7 @@ export class GpuLanguageModel implements LanguageModel {
   async #run(input: FrameInput, alongside?: (encoder: GPUCommandEncoder) => void): Promise<FrameOutput> {
     const { network } = this;
     const { depQ } = this.#config;
-    const depthSteps = input.depthSteps ?? depQ;
+    const depthSteps = input.depthSteps ?? network.maxDepthSteps;
     this.#gpu.throwIfFailed();
     const position = this.#position++;
     network.frame.write({
@@ -173,7 +179,7 @@ export class GpuLanguageModel implements LanguageModel {
     const out = new Float32Array(await tickets.out.read());
     const depth = tickets.depth ? new Float32Array(await tickets.depth.read()) : new Float32Array();
     const depthLogits = new Float32Array(depthSteps * card);
-    const stride = depth.length / this.#config.depQ;
+    const stride = depth.length / this.network.maxDepthSteps;
     for (let k = 0; k < depthSteps; k++)
       depthLogits.set(depth.subarray(k * stride, k * stride + card), k * card);
     return {

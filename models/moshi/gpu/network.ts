@@ -56,9 +56,13 @@ export class Network {
     gpu: Gpu,
     config: MoshiConfig,
     tensors: TensorFile,
-    options: LanguageModelOptions & { formats: WeightFormats; cross: CrossCondition | null },
+    options: LanguageModelOptions & {
+      formats: WeightFormats;
+      cross: CrossCondition | null;
+      maxDepthSteps: number;
+    },
   ): Promise<Network> {
-    const { formats, cross, guidance } = options;
+    const { formats, cross, guidance, maxDepthSteps: nSteps } = options;
     const sequences = guidance ? 2 : 1;
     const window = options.window ?? config.context;
     const loader = new WeightLoader(gpu, tensors);
@@ -73,16 +77,23 @@ export class Network {
     const weights = await loadTemporal(loader, config, formats.temporal);
     const shared = { config, options, sequences, frame, steps };
     const temporal = await Temporal.create(gpu, { ...shared, weights, loader, window, cross });
-    const depth = config.depth
-      ? await Depth.create(gpu, {
-          ...shared,
-          depth: config.depth,
-          weights: await loadDepth(loader, config, config.depth, formats.depth),
-          temporalOut: temporal.out,
-        })
-      : null;
+    const depth =
+      config.depth && nSteps > 0
+        ? await Depth.create(gpu, {
+            ...shared,
+            depth: config.depth,
+            nSteps,
+            weights: await loadDepth(loader, config, config.depth, { nSteps, format: formats.depth }),
+            temporalOut: temporal.out,
+          })
+        : null;
     await gpu.settle();
     return new Network({ frame, temporal, depth, sequences, window, buffers: loader.buffers });
+  }
+
+  /** The most depth steps that a frame may run. */
+  get maxDepthSteps(): number {
+    return this.depth?.steps.length ?? 0;
   }
 
   /** Dispatches of a frame with so many depth steps. */

@@ -118,9 +118,9 @@ async function embed(
     out: x,
     step,
   });
-  for (const { table, entry, project } of weights.texts) {
+  for (const { entry, project } of weights.texts) {
     const label = `temporal text ${entry.demux?.digit}`;
-    const lookup = { label, table, entries: [entry], tokens: frame.tokens, out: looked, step };
+    const lookup = { label, table: weights.table, entries: [entry], tokens: frame.tokens, out: looked, step };
     dispatches.push(...(await createTokenEmbedding(gpu, lookup)));
     const add = { label, x: looked, matrix: project, out: x, accumulate: true, step };
     dispatches.push(...(await createMatmuls(gpu, add)));

@@ -88,7 +88,7 @@ export class Transformer {
 
   /** Puts keys and values away and attends to what is there. `rows`: position and slot of each sequence's row. */
   async attend(layer: number, rows: BufferView): Promise<Dispatch[]> {
-    const { shape, rotary, sequences, capacity, slotPositions, steps } = this.#spec;
+    const { shape, rotary, capacity, slotPositions, steps } = this.#spec;
     const { nHeads, nKvHeads, headDim } = shape;
     const cache = this.#caches[layer]!;
     const append = await createRotaryCache(this.#gpu, {
@@ -106,10 +106,7 @@ export class Transformer {
       step: steps.perSequence,
     });
     const label = `layers.${layer} attention`;
-    return [
-      append,
-      ...(await this.attendTo(label, cache, { nKvHeads, capacity, slotPositions, rows, sequences })),
-    ];
+    return [append, ...(await this.attendTo(label, cache, { nKvHeads, capacity, slotPositions, rows }))];
   }
 
   /** Attention of `q` over a cache of its own: see `attend`. The result is what `join` takes. */
@@ -121,14 +118,13 @@ export class Transformer {
       capacity: number;
       slotPositions: BufferView;
       rows: BufferView;
-      sequences: number;
     },
   ): Promise<Dispatch[]> {
-    const { shape, steps } = this.#spec;
+    const { shape, sequences, steps } = this.#spec;
     const dispatches = await createAttention(this.#gpu, {
       label: this.#label(label),
-      nHeads: at.sequences * shape.nHeads,
-      nKvHeads: at.sequences * at.nKvHeads,
+      nHeads: sequences * shape.nHeads,
+      nKvHeads: sequences * at.nKvHeads,
       headDim: shape.headDim,
       capacity: at.capacity,
       // Nothing fades with age here: what has left the ring is gone.

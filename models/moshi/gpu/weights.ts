@@ -48,7 +48,7 @@ export interface TemporalWeights {
   table: Matrix;
   entries: readonly EmbeddedToken[];
   /** With demux: each of the two texts through a matrix of its own. */
-  texts: readonly { table: Matrix; entry: EmbeddedToken; project: Matrix }[];
+  texts: readonly { entry: EmbeddedToken; project: Matrix }[];
   layers: readonly (LayerMatrices & { norms: LayerNorms; cross: CrossWeights | null })[];
   outNorm: BufferView;
   textHead: Matrix;
@@ -104,8 +104,8 @@ export async function loadTemporal(
   const square = (tensor: string) => load.matrix({ tensor, rows: dim, cols: dim }, fine(format));
   const texts = config.demux
     ? [
-        { table, entry: demuxed(0, textRow, textCard, 0), project: await square("text_emb.out1.weight") },
-        { table, entry: demuxed(0, textRow, textCard, 1), project: await square("text_emb.out2.weight") },
+        { entry: demuxed(0, textRow, textCard, 0), project: await square("text_emb.out1.weight") },
+        { entry: demuxed(0, textRow, textCard, 1), project: await square("text_emb.out2.weight") },
       ]
     : [];
   const heads = Array.from({ length: extraHeads.count }, (_, i) => ({
@@ -124,14 +124,16 @@ export async function loadTemporal(
   };
 }
 
+/** @param nSteps Depth steps that are ever run: what only later ones use is not loaded. */
 export async function loadDepth(
   load: WeightLoader,
   config: MoshiConfig,
   depth: DepthConfig,
-  format: MatrixFormat,
+  { nSteps, format }: { nSteps: number; format: MatrixFormat },
 ): Promise<DepthWeights> {
-  const { depQ, card, temporal } = config;
+  const { card, temporal } = config;
   const { dim, nLayers, nWeightSets } = depth;
+  const nLoaded = Math.max(...depth.schedule.slice(0, nSteps)) + 1;
   const weights = {
     inputs: [] as Matrix[],
     norms: [] as LayerNorms[],
@@ -141,7 +143,7 @@ export async function loadDepth(
     heads: [] as Matrix[],
   };
   for (let j = 0; j < nLayers; j++) weights.norms.push(await loadNorms(load, `depformer.layers.${j}`, dim));
-  for (let set = 0; set < nWeightSets; set++) {
+  for (let set = 0; set < nLoaded; set++) {
     const tensor = `depformer_in.${set}.weight`;
     weights.inputs.push(await load.matrix({ tensor, rows: dim, cols: temporal.dim }, format));
     const layers: LayerMatrices[] = [];
@@ -152,7 +154,7 @@ export async function loadDepth(
     }
     weights.layers.push(layers);
   }
-  for (let k = 0; k < depQ; k++) {
+  for (let k = 0; k < nSteps; k++) {
     weights.embeddings.push(await loadDepthEmbedding(load, config, depth, k, fine(format)));
     const norm = `depformer_norms.${k}`;
     weights.outNorms.push(depth.outputNorm ? await loadAffine(load, norm, dim) : null);

@@ -166,6 +166,36 @@ describeOnGpu("the language model on the device", (gpu) => {
     });
   });
 
+  it("loads no weights of depth steps that never run", async () => {
+    const asked = new Set<string>();
+    const { read } = small.tensors;
+    const tensors = {
+      ...small.tensors,
+      read: (name: string, range?: { start: number; count: number }) => {
+        asked.add(name);
+        return read(name, range);
+      },
+    };
+    const reference = small.reference();
+    for (const maxDepthSteps of [0, 1]) {
+      asked.clear();
+      await withModel({ ...small, tensors }, { maxDepthSteps }, async (model) => {
+        expect(asked.has("linears.0.weight")).toBe(maxDepthSteps === 1);
+        expect([...asked].filter((name) => /linears.1|gating.1|depformer_in.1/.test(name))).toEqual([]);
+        for (const input of frames(small, 3)) {
+          expectSame(
+            await model.frame(input),
+            await reference.frame({ ...input, depthSteps: maxDepthSteps }),
+          );
+        }
+        await expect(model.frame({ tokens: new Int32Array(4), depthSteps: 2 })).rejects.toThrow(
+          `depthSteps is 2, expected 0 to ${maxDepthSteps}`,
+        );
+        await reference.reset();
+      });
+    }
+  });
+
   it("adds the padding bonus to the draw, not to the logits", async () => {
     await withModel(small, { textPaddingBonus: 50 }, async (model) => {
       const [input] = frames(small, 1);
@@ -342,6 +372,7 @@ describeOnGpu("the language model on the device", (gpu) => {
 
   it.each([
     [{ window: 0 }, "window is 0"],
+    [{ maxDepthSteps: 3 }, "maxDepthSteps is 3, expected 0 to 2"],
     [{ conditions: { sum: new Float32Array(5) } }, "conditions.sum holds 5 elements, expected 32"],
     [{ conditions: { cross: new Float32Array(64) } }, "a model that does not attend to it"],
   ])("refuses a session that cannot be: %j", async (options, message) => {
