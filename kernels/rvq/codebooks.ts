@@ -16,7 +16,7 @@ export interface Codebooks {
   centroids: BufferView;
 }
 
-/** What `nearest centroid` means for a centroid that was hardly ever used: its usage counts as this. */
+/** The least that a centroid's usage counts as: one that was never used would be a division by zero. */
 const LEAST_USAGE = 1e-5;
 
 /**

@@ -12,7 +12,8 @@ const configFile = z.looseObject({
     channels: z.literal(1),
     dimension: count(4096),
     causal: z.literal(true),
-    n_filters: count(1024),
+    // One channel would stand in rows of samples, as sound does.
+    n_filters: z.int().min(2).max(1024),
     n_residual_layers: count(8),
     activation: z.literal("ELU"),
     compress: count(16),

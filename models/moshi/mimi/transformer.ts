@@ -15,6 +15,16 @@ import type { MimiTensors } from "./tensors.ts";
 
 const NORM_EPS = 1e-5;
 
+export interface TransformerSpec {
+  /** Of its tensors: "encoder_transformer". */
+  prefix: string;
+  config: MimiConfig;
+  tensors: MimiTensors;
+  state: StreamState;
+  /** (positions, dim) f32. */
+  x: BufferView;
+}
+
 /** What the layers of one transformer share. */
 interface Scratch {
   normed: FrameRows;
@@ -30,15 +40,9 @@ interface Scratch {
  *   x += scale_1 ∘ out_proj · attend(in_proj · norm1(x));  x += scale_2 ∘ linear2 · gelu(linear1 · norm2(x))
  *
  * All positions of a frame are put into the cache before any of them attends, so once the cache is full the first of them
- * no longer sees as many keys as the last: this is what the codec was trained and released with.
- *
- * @param prefix Of its tensors: "encoder_transformer".
- * @param x      (positions, dim) f32.
+ * no longer sees as many keys as the last: the published codec does so when it streams.
  */
-export async function buildTransformer(
-  gpu: Gpu,
-  spec: { prefix: string; config: MimiConfig; tensors: MimiTensors; state: StreamState; x: BufferView },
-): Promise<Dispatch[]> {
+export async function buildTransformer(gpu: Gpu, spec: TransformerSpec): Promise<Dispatch[]> {
   const { prefix, config, state } = spec;
   const { dim, ffDim, nLayers } = config.transformer;
   const rows = positionsPerFrame(config);
@@ -59,8 +63,6 @@ export async function buildTransformer(
   }
   return dispatches;
 }
-
-type TransformerSpec = Parameters<typeof buildTransformer>[1];
 
 async function attentionBlock(
   gpu: Gpu,

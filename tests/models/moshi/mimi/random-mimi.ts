@@ -5,7 +5,7 @@ import type { TensorFile } from "../../../../models/tensors/tensor-file.ts";
 /** A codec of a few thousand weights with the released one's rates: 2 positions a frame. */
 export const SMALL: MimiConfig = {
   seanet: {
-    nFilters: 4,
+    nFilters: 2,
     nResidualLayers: 1,
     compress: 2,
     dilationBase: 2,
