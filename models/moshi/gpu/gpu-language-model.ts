@@ -42,11 +42,16 @@ export async function createLanguageModel(
   const cross = crossCondition(config, options);
   const network = await Network.create(gpu, config, tensors, { ...options, formats, cross, maxDepthSteps });
   const model = new GpuLanguageModel(gpu, config, network);
-  await gpu.settle();
-  // The first run compiles what a driver compiles late.
-  await model.frame({ tokens: new Int32Array(1 + config.nQ), inspect: true });
-  await model.reset();
-  return model;
+  try {
+    await gpu.settle();
+    // The first run compiles what a driver compiles late.
+    await model.frame({ tokens: new Int32Array(1 + config.nQ), inspect: true });
+    await model.reset();
+    return model;
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
 }
 
 /**

@@ -11,6 +11,14 @@ import { Temporal } from "./temporal.ts";
 import { WeightLoader } from "./weight-loader.ts";
 import { loadDepth, loadTemporal, type WeightFormats } from "./weights.ts";
 
+export interface NetworkOptions extends LanguageModelOptions {
+  formats: WeightFormats;
+  /** What every layer attends to; null where there is no cross-attention, or nothing to attend to. */
+  cross: CrossCondition | null;
+  /** The most depth steps that a frame may run, 0 to depQ. */
+  maxDepthSteps: number;
+}
+
 /**
  * The network on the device: all buffers, pipelines and bind groups, made once. It records frames; whoever holds it
  * submits them. With guidance two sequences, the conditioned and the other, run as two rows over the same weights.
@@ -48,7 +56,8 @@ export class Network {
   }
 
   /**
-   * @param cross What every layer attends to; null where there is no cross-attention, or nothing to attend to.
+   * Brings the weights to the device and prepares all dispatches. What was brought is freed if that fails.
+   *
    * @throws RuntimeError "invalid-checkpoint" for a tensor that is missing or of another shape, "gpu-compile",
    *         "gpu-out-of-memory" or "gpu-device-lost", naming the part.
    */
@@ -56,16 +65,26 @@ export class Network {
     gpu: Gpu,
     config: MoshiConfig,
     tensors: TensorFile,
-    options: LanguageModelOptions & {
-      formats: WeightFormats;
-      cross: CrossCondition | null;
-      maxDepthSteps: number;
-    },
+    options: NetworkOptions,
+  ): Promise<Network> {
+    const loader = new WeightLoader(gpu, tensors);
+    try {
+      return await Network.#build(gpu, config, loader, options);
+    } catch (error) {
+      for (const buffer of loader.buffers) buffer.destroy();
+      throw error;
+    }
+  }
+
+  static async #build(
+    gpu: Gpu,
+    config: MoshiConfig,
+    loader: WeightLoader,
+    options: NetworkOptions,
   ): Promise<Network> {
     const { formats, cross, guidance, maxDepthSteps: nSteps } = options;
     const sequences = guidance ? 2 : 1;
     const window = options.window ?? config.context;
-    const loader = new WeightLoader(gpu, tensors);
     const steps = {
       perSequence: uploadBuffer(gpu, { label: "step", role: "step" }, Uint32Array.of(sequences, 0, 0, 0)),
       one: uploadBuffer(gpu, { label: "step", role: "step" }, Uint32Array.of(1, 0, 0, 0)),
