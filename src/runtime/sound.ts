@@ -84,7 +84,7 @@ export class SoundOutput {
     const dropsWord = rest !== "" && !/^\s/.test(rest);
     const unsaid = (dropsWord ? this.#heard.openWord : "") + rest;
     for (const piece of this.#underWay) piece.text = "";
-    this.#heard.cut(this.#clock.nowMs(), dropsWord);
+    if (this.#underWay.size > 0) this.#heard.cut(this.#clock.nowMs(), dropsWord);
     this.#isRunning = false;
     return unsaid.trim();
   }
@@ -119,5 +119,6 @@ export class SoundOutput {
     this.#underWay.delete(piece);
     // One that was cut belongs to what the flush said of it, and a lost speaker has sounded nothing.
     if (played.whole) this.#heard.add({ ...played, text: piece.text }, piece.isAudible);
+    if (this.#underWay.size === 0) this.#heard.end();
   }
 }

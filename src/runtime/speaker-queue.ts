@@ -10,8 +10,9 @@ export class SpeakerQueue {
   readonly #speaker: Speaker;
   /** Session time at which what the speaker holds will have sounded, ms. */
   #soundsUntilMs = 0;
-  /** Sound that it was given and has not reported as finished, ms. */
+  /** Sound that it was given since the last flush and has not reported as finished, ms. */
   #unfinishedMs = 0;
+  #flushes = 0;
 
   constructor(clock: Clock, speaker: Speaker) {
     this.#clock = clock;
@@ -37,7 +38,9 @@ export class SpeakerQueue {
     const playback = this.#speaker.play(text, speech);
     this.#unfinishedMs += durationMs;
     this.#soundsUntilMs = Math.max(this.#clock.nowMs(), this.#soundsUntilMs) + durationMs;
+    const flushes = this.#flushes;
     const settle = (endMs: number | null) => {
+      if (flushes !== this.#flushes) return;
       this.#unfinishedMs -= durationMs;
       if (endMs !== null) this.#correct(endMs + this.#unfinishedMs);
     };
@@ -50,6 +53,8 @@ export class SpeakerQueue {
 
   flush(): void {
     this.#speaker.flush();
+    this.#flushes++;
+    this.#unfinishedMs = 0;
     this.#soundsUntilMs = this.#clock.nowMs();
   }
 

@@ -134,6 +134,15 @@ describe("a model that puts out sound", () => {
     expect(session.transcript.phrases).toEqual([]);
   });
 
+  test("a word is complete when nothing follows it", async () => {
+    const script = (index: number): OutputPart[] =>
+      index === 2 ? says(" one", 2) : index === 6 ? [{ kind: "text", text: "later" }] : [];
+    const { session, lines, played } = setUp(script, { durationMs: 1000 });
+    await session.run();
+    expect(lines()).toEqual(["280 speech one", "560 text later"]);
+    expect(played()).toEqual([{ kind: "played", timeMs: 280, endMs: 360, text: "one" }]);
+  });
+
   test("text without sound in its block is for the screen", async () => {
     const script = (index: number): OutputPart[] =>
       index === 1
