@@ -122,7 +122,7 @@ export class ModelServer {
     clearInterval(this.#beat);
     const closed = once(this.#server, "close");
     this.#server.close();
-    for (const { client } of this.#guests) client.letGo(CLOSE.goingAway, "the server is stopping");
+    for (const { client } of this.#guests) client.letGo(STOPPING.code, STOPPING.reason);
     await this.#serving;
     this.#server.closeIdleConnections();
     const farewell = setTimeout(() => this.#server.closeAllConnections(), FAREWELL_MS);
@@ -171,12 +171,10 @@ export class ModelServer {
   #admit(guest: Guest): void {
     const { client, name } = guest;
     const { queue } = this.#options;
-    // A page that is loaded again comes back before its session is closed: it may wait for that.
-    const room = queue + (this.#current?.client.isLeaving ? 1 : 0);
-    if (this.#closing || (this.#serving !== null && this.#waiting.length >= room)) {
-      const others = queue === 0 ? "" : `, and ${queue} wait already`;
-      client.letGo(CLOSE.tryAgainLater, `another client has the session${others}; try again later`);
-      this.#tell({ kind: "refused", client: name, reason: client.reason });
+    const refusal = this.#closing ? STOPPING : this.#noRoom(queue);
+    if (refusal !== null) {
+      client.letGo(refusal.code, refusal.reason);
+      this.#tell({ kind: "refused", client: name, reason: refusal.reason });
       return;
     }
     this.#waiting.push(guest);
@@ -186,6 +184,14 @@ export class ModelServer {
     this.#serving ??= this.#serve().finally(() => {
       this.#serving = null;
     });
+  }
+
+  #noRoom(queue: number): { code: number; reason: string } | null {
+    // A page that is loaded again comes back before its session is closed: it may wait for that.
+    const room = queue + (this.#current?.client.isLeaving ? 1 : 0);
+    if (this.#serving === null || this.#waiting.length < room) return null;
+    const others = queue === 0 ? "" : `, and ${queue} wait already`;
+    return { code: CLOSE.tryAgainLater, reason: `another client has the session${others}; try again later` };
   }
 
   /** One after the other, as long as somebody waits. */
@@ -205,6 +211,7 @@ export class ModelServer {
   }
 }
 
+const STOPPING = { code: CLOSE.goingAway, reason: "the server is stopping" };
 const NO_SUCH_PATH: Refusal = { status: 404, message: `Connect to ${CHAT_PATH}.` };
 
 function pathAndQuery({ url = "/" }: IncomingMessage): [string, URLSearchParams] {
