@@ -87,7 +87,7 @@ export function uploadMatrix(gpu: Gpu, spec: MatrixSpec, source: MatrixSource): 
  * before the next slice is asked for.
  *
  * @param rowsFrom Gives rows [first, first + count); `count` is even, but for the last of a part.
- * @throws RuntimeError as `uploadMatrix`, and whatever `rowsFrom` throws.
+ * @throws RuntimeError as `uploadMatrix`, and whatever `rowsFrom` throws; the buffers are then freed.
  */
 export async function streamMatrix(
   gpu: Gpu,
@@ -97,15 +97,21 @@ export async function streamMatrix(
   const matrix = createMatrix(gpu, spec);
   // Two rows of odd many blocks are a whole number of words of halves.
   const step = Math.max(2, 2 * Math.floor((spec.sliceElements ?? SLICE_ELEMENTS) / (2 * spec.cols)));
-  for (const part of matrix.parts) {
-    const end = part.firstRow + part.rows;
-    for (let first = part.firstRow; first < end; first += step) {
-      const count = Math.min(step, end - first);
-      const source = await rowsFrom(first, count);
-      expectElements(spec, source, count);
-      writeRows(gpu, spec, part, first, source);
-      await gpu.device.queue.onSubmittedWorkDone();
+  try {
+    for (const part of matrix.parts) {
+      const end = part.firstRow + part.rows;
+      for (let first = part.firstRow; first < end; first += step) {
+        const count = Math.min(step, end - first);
+        const source = await rowsFrom(first, count);
+        expectElements(spec, source, count);
+        writeRows(gpu, spec, part, first, source);
+        await gpu.device.queue.onSubmittedWorkDone();
+      }
     }
+  } catch (error) {
+    for (const { buffer } of matrix.parts.flatMap(({ weights, scales }) => [weights, scales]))
+      buffer.destroy();
+    throw error;
   }
   return matrix;
 }
