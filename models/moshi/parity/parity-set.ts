@@ -1,3 +1,4 @@
+import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { RuntimeError } from "../../../src/core/errors.ts";
@@ -48,7 +49,9 @@ export async function findParitySets(root: string): Promise<ParitySet[]> {
     const entries = await readdir(path, { withFileTypes: true }).catch((cause) => {
       throw new RuntimeError("missing-file", { part: "parity", problem: `${path} cannot be read`, cause });
     });
-    const files = new Set(entries.filter((entry) => entry.isFile()).map(({ name }) => name));
+    // A hub's cache holds links to files.
+    const isFile = (entry: Dirent): boolean => entry.isFile() || entry.isSymbolicLink();
+    const files = new Set(entries.filter(isFile).map(({ name }) => name));
     const name = relative(root, path) || ".";
     const kind = kindOf(files);
     if (kind) sets.push(checkComplete({ name, path, kind, files }));

@@ -62,7 +62,7 @@ describeWithFixture("a/personaplex", (fixture) => {
 
   test("a voice as published gives the same conversation as its codes", async () => {
     const expected = returned(fixture, "returned_replay");
-    const prompted = await steps(fixture, { replay: true });
+    const prompted = await steps(fixture, { replay: true, inspect: true });
     expect(frames(prompted).slice(8)).toEqual(expected.slice(8));
     expect(frames(prompted).slice(-30)).toEqual(returned(fixture, "returned").slice(-30));
   });

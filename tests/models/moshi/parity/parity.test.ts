@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -153,6 +153,12 @@ describe("looking for sets", () => {
       ["a/one", "language-model"],
       ["b/two", "language-model"],
     ]);
+    const linked = join(folder, "linked");
+    await mkdir(linked);
+    for (const file of ["config.json", "model.safetensors", "greedy.safetensors"]) {
+      await symlink(join(root, "a/one", file), join(linked, file));
+    }
+    expect(await findParitySets(linked)).toHaveLength(1);
   });
 
   test.each([
