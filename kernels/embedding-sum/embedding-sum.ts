@@ -77,7 +77,8 @@ export function uploadTables(gpu: Gpu, cols: number, tables: EmbeddingTables): D
 /**
  * Prepares the embeddings of a step's rows.
  *
- * @throws RuntimeError "gpu-compile" if the shader is refused.
+ * @throws RuntimeError "gpu-out-of-memory" if `text` has more than one part, "invalid-argument" if it is in q4,
+ *         "gpu-compile" if the shader is refused.
  */
 export async function createEmbeddingSum(gpu: Gpu, spec: EmbeddingSumSpec): Promise<Dispatch> {
   const { label, text, tables } = spec;

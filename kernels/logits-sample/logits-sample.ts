@@ -51,7 +51,8 @@ export function defaultLogitsTiling(gpu: Gpu): LogitsTiling {
  * Prepares the choice of one token: logits of the last row, then the sampler. Two dispatches.
  *
  * @throws RuntimeError "shape-mismatch" if the bias has another length than the vocabulary or the block is no larger
- *         than its count, "gpu-compile" if a shader is refused.
+ *         than its count, "gpu-out-of-memory" if the embedding has more than one part, "invalid-argument" if it is in q4,
+ *         "gpu-compile" if a shader is refused.
  */
 export async function createLogitsSample(gpu: Gpu, spec: LogitsSampleSpec): Promise<Dispatch[]> {
   const { label, embedding } = spec;
