@@ -66,8 +66,8 @@ export type OutputPart =
   /** The model gives way: whatever is queued for the speaker is dropped at once. */
   | { kind: "yield" }
   /**
-   * Sound of the model's own, which goes to the speaker without a voice: that of one micro-turn, mono f32 in [-1, 1]. What
-   * follows it in the next block carries on from it without a seam. The session keeps `samples`.
+   * Sound of the model's own, which goes to the speaker without a voice: that of one micro-turn, mono f32, clipped beyond
+   * [-1, 1]. What follows it in the next block carries on from it without a seam. The session keeps `samples`.
    */
   | { kind: "sound"; samples: Float32Array; sampleRateHz: number }
   /**
