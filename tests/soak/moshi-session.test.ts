@@ -9,7 +9,7 @@ import { countDispatches } from "../models/moshi/count-dispatches.ts";
 import { writeTinyCheckpoint } from "../models/moshi/tiny-checkpoint.ts";
 
 /** Windows are of 20 frames and, in the codec, of 12. */
-const FRAMES = Number(process.env.MOSHI_FRAMES ?? 5000);
+const FRAMES = Number(process.env.MOSHI_FRAMES ?? 2000);
 /** Frames by which everything that is made once has been made. */
 const SETTLED = 100;
 /** The heap goes up and down by a few megabytes between two collections; a frame that stayed would be 15 kB. */
