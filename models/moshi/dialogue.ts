@@ -89,7 +89,8 @@ export interface SpeakingDialogueOptions {
   source: TokenSource;
   /** The one that the source runs on. */
   tap: TokenTap;
-  codec: Codec;
+  /** `decode` is asked for the sound of each frame right after the step that completes it. */
+  codec: Pick<Codec, "encode" | "decode" | "reset">;
   /** Codes of a frame that are the model's own voice: those after its text. */
   voiceCodebooks: number;
   text: Pick<TextStream, "push" | "reset">;

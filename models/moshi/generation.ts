@@ -79,6 +79,10 @@ export class Generation {
     }
     if (options.depthSteps !== undefined) input.depthSteps = options.depthSteps;
     if (options.inspect) input.inspect = true;
+    // Not where the samples are not what is kept.
+    const isPlain = options.depthSteps === undefined && options.keepAudio === undefined;
+    const completes = isPlain ? cache.awaited(depQ, t + 1) : null;
+    if (completes) input.completes = completes;
     const sampled = await this.#model.frame(input);
 
     this.#step = t + 1;

@@ -22,6 +22,11 @@ export interface FrameInput {
   text?: number | ((sampled: number) => number);
   /** (depQ) what each depth step hands to the next in the place of what it sampled; null at k: what it sampled. */
   audio?: readonly (number | null)[];
+  /**
+   * Codes of the moment that is complete with this step, as far as they are known before it: null where the step samples
+   * them. For a voice that is decoded beside it; the network does not look at these.
+   */
+  completes?: readonly (number | null)[];
   /** Depth steps to run, 0 to depQ. Default all. */
   depthSteps?: number;
   /** Reads logits back as well; slower. */

@@ -179,6 +179,8 @@ export class PersonaPlex {
       inspect,
     };
     if (text !== null) input.text = text;
+    const completes = depthSteps > 0 ? cache.awaited(VOICE_CODEBOOKS, t) : null;
+    if (completes) input.completes = completes.map((code, q) => code ?? tokenIfProvided(1 + q));
     const sampled = await this.#model.frame(input);
     if (text === null) cache.set(0, t, sampled.text);
     for (const [q, token] of sampled.audio.entries()) {

@@ -77,6 +77,19 @@ export class TokenCache {
     return Int32Array.from({ length: count }, (_, row) => this.at(row, step - this.maxDelay + delays[row]!));
   }
 
+  /**
+   * The first `count` codes of the frame that `step` will complete, as far as they are known: null for what is sampled for
+   * `step` itself. Null where no frame will be complete.
+   */
+  awaited(count: number, step: number): (number | null)[] | null {
+    if (step <= this.maxDelay) return null;
+    const { delays } = this.#layout;
+    return Array.from({ length: count }, (_, q) => {
+      const at = step - this.maxDelay + delays[1 + q]!;
+      return at === step ? null : this.at(1 + q, at);
+    });
+  }
+
   /** What the network takes in. @throws RuntimeError "internal" where a stream has no token yet. */
   column(tokenOf: (row: number) => number): Int32Array {
     const column = Int32Array.from({ length: this.rows }, (_, row) => tokenOf(row));

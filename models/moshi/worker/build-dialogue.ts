@@ -4,7 +4,6 @@ import { RuntimeError } from "../../../src/core/errors.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
 import { openTensors } from "../../tensors/open.ts";
 import type { TensorFile } from "../../tensors/tensor-file.ts";
-import type { Codec } from "../codec.ts";
 import { readConditions } from "../conditioners.ts";
 import { codebooksOf, FRAME_RATE_HZ, type MoshiConfig } from "../config.ts";
 import {
@@ -18,11 +17,12 @@ import {
 } from "../dialogue.ts";
 import type { MoshiFiles } from "../files.ts";
 import { Generation } from "../generation.ts";
-import { createLanguageModel } from "../gpu/gpu-language-model.ts";
+import { createLanguageModel, type GpuLanguageModel } from "../gpu/gpu-language-model.ts";
+import { SpokenModel } from "../gpu/spoken-model.ts";
 import { HIBIKI_QUALITY, Hibiki } from "../hibiki.ts";
 import type { LanguageModelOptions, Sampling } from "../language-model.ts";
 import { parseMimiConfig, RELEASED_MIMI } from "../mimi/config.ts";
-import { createMimi } from "../mimi/mimi.ts";
+import { createMimi, type Mimi } from "../mimi/mimi.ts";
 import { PersonaPlex, personaPlexWindow, rolePrompt } from "../personaplex.ts";
 import { SentencePiece } from "../sentencepiece/sentencepiece.ts";
 import { TextStream } from "../sentencepiece/text-stream.ts";
@@ -74,16 +74,17 @@ export async function buildDialogue(
   const { config, kind } = files;
   const tokenizer = await openTokenizer(files);
   const tensors = await openLanguageModel(files);
-  let tap: TokenTap;
+  let model: GpuLanguageModel;
   try {
     const format = formatOf(tensors, settings.weights);
     const options = await optionsOf(files, tensors, settings);
-    tap = new TokenTap(await createLanguageModel(gpu, config, tensors, { ...options, format }));
+    model = await createLanguageModel(gpu, config, tensors, { ...options, format });
   } finally {
     await tensors.close();
   }
   const codec = await openCodec(gpu, files);
   if (kind === "stt") {
+    const tap = new TokenTap(model);
     return new TranscribingDialogue({
       transcriber: new SpeechToText(tap, config, (tokens) => tokenizer.decode(tokens)),
       tap,
@@ -91,11 +92,18 @@ export async function buildDialogue(
       silentFrames: Math.round(silenceAround(config).before * FRAME_RATE_HZ),
     });
   }
+  const voiceCodebooks = kind === "personaplex" ? PERSONA_CODEBOOKS : config.depQ;
+  const spoken = await SpokenModel.create(gpu, model, codec, voiceCodebooks);
+  const tap = new TokenTap(spoken);
   return new SpeakingDialogue({
     ...(await sourceOf(files, tap, tokenizer, settings)),
     tap,
-    codec,
-    voiceCodebooks: kind === "personaplex" ? PERSONA_CODEBOOKS : config.depQ,
+    codec: {
+      encode: (pcm) => codec.encode(pcm),
+      decode: (codes) => spoken.decode(codes),
+      reset: () => codec.reset(),
+    },
+    voiceCodebooks,
     text: new TextStream(tokenizer),
   });
 }
@@ -118,7 +126,7 @@ async function openTokenizer({ tokenizer: path, config }: MoshiFiles): Promise<S
   return tokenizer;
 }
 
-async function openCodec(gpu: Gpu, { mimi, mimiConfig, kind, config }: MoshiFiles): Promise<Codec> {
+async function openCodec(gpu: Gpu, { mimi, mimiConfig, kind, config }: MoshiFiles): Promise<Mimi> {
   const mimiSizes =
     mimiConfig === null ? RELEASED_MIMI : parseMimiConfig(await readFile(mimiConfig, "utf8"), mimiConfig);
   const nCodebooks = kind === "personaplex" ? PERSONA_CODEBOOKS : codebooksOf(config);

@@ -13,6 +13,15 @@ export function countDispatches({ device }: Gpu): () => number {
   return () => count;
 }
 
+/** Counts the submissions to a device from now on. @returns how many there were so far. */
+export function countSubmissions({ device }: Gpu): () => number {
+  let count = 0;
+  wrap(device.queue, "submit", () => {
+    count++;
+  });
+  return () => count;
+}
+
 /** Has `seen` look at what a method gives, each time that it is called. */
 function wrap<T extends object, K extends keyof T>(
   owner: T,

@@ -21,7 +21,7 @@ import type { InteractionModel } from "../../../src/core/model.ts";
 import type { StepRecord } from "../../../src/runtime/events.ts";
 import { Session } from "../../../src/runtime/session.ts";
 import { describeOnGpu, gaussian } from "../../kernels/harness.ts";
-import { countDispatches } from "./count-dispatches.ts";
+import { countDispatches, countSubmissions } from "./count-dispatches.ts";
 import { mimiConfigJson, TINY_MOSHI, writeTinyCheckpoint } from "./tiny-checkpoint.ts";
 
 /** Many pipelines are compiled here, several times over: minutes, on a software adapter that has other things to do. */
@@ -123,14 +123,19 @@ describeOnGpu("a conversation with a tiny Moshi", (gpu) => {
   it("makes nothing on the device once it runs and takes the same steps in every frame, past the windows too", async () => {
     const before = { ...engine.gpu.created };
     const dispatches = countDispatches(engine.gpu);
+    const submissions = countSubmissions(engine.gpu);
     await engine.reset();
     const perFrame: number[] = [];
+    const submitted: number[] = [];
     for (const frame of frames) {
-      const from = dispatches();
+      const [from, submittedBefore] = [dispatches(), submissions()];
       await engine.step([frame]);
       perFrame.push(dispatches() - from);
+      submitted.push(submissions() - submittedBefore);
     }
     expect(engine.gpu.created).toEqual(before);
+    // The codec's encoder, and then network, draws and voice together.
+    expect(submitted.slice(1)).toEqual(new Array(FRAMES - 1).fill(2));
     // The first frame is given twice.
     expect(perFrame[0]).toBeGreaterThan(perFrame[1]!);
     expect(perFrame.slice(1)).toEqual(new Array(FRAMES - 1).fill(perFrame[1]));
