@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { describe, expect } from "vitest";
+import { describe, expect, it } from "vitest";
 
 /** Tiny random checkpoints with outputs of the original implementation, beside the checkout; not part of it. */
 const FIXTURES = new URL("../../../../shared/fixtures/moshi/", import.meta.url);
@@ -22,7 +22,7 @@ export function describeWithFixture(set: string, suite: (fixture: FixtureSet) =>
   const folder = new URL(`${set}/`, FIXTURES);
   if (!existsSync(folder)) {
     process.stderr.write(`skipped: ${set}: there is no ${folder.pathname}\n`);
-    describe.skip(`${set} (absent)`, () => suite(null as never));
+    describe.skip(`${set} (absent)`, () => it("is compared with the original", () => {}));
     return;
   }
   describe(set, () =>

@@ -1,53 +1,7 @@
-import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { FileCamera } from "../../../devices/camera/file-camera.ts";
-import { typedText, voiceFrom } from "../../../devices/devices.ts";
-import { FileMicrophone } from "../../../devices/microphone/file-microphone.ts";
-import { NullSpeaker } from "../../../devices/speaker/null-speaker.ts";
+import { beforeAll, describe, expect, it } from "vitest";
 import { loadNativeModel } from "../../../models/native/model.ts";
 import { loadScene, type Scene } from "../../../src/cli/scene.ts";
-import { VirtualClock } from "../../../src/core/clock.ts";
-import type { InteractionModel } from "../../../src/core/model.ts";
-import type { SessionEvent } from "../../../src/runtime/events.ts";
-import { Session } from "../../../src/runtime/session.ts";
-import { describeOnGpu } from "../../kernels/harness.ts";
-
-// What the checkpoint that ships does in the demonstration's scene, which training has not drawn.
-const shipped = fileURLToPath(new URL("../../../models/native/shipped/", import.meta.url));
-const scenePath = fileURLToPath(new URL("../../../deploy/demo/scene.json", import.meta.url));
-
-interface Account {
-  events: SessionEvent[];
-  /** Per step, every token that the model chose. */
-  tokens: number[][];
-}
-
-async function live(model: InteractionModel, scene: Scene, durationMs: number): Promise<Account> {
-  const account: Account = { events: [], tokens: [] };
-  const clock = new VirtualClock();
-  const voice = voiceFrom("fake");
-  const session = new Session({
-    clock,
-    model,
-    voice,
-    sources: [
-      new FileCamera(scene.video!),
-      new FileMicrophone(scene.microphone!, model.perception.audioSampleRateHz!),
-      typedText(scene.typed.map(({ timeS, text }) => ({ seconds: timeS, text }))),
-    ],
-    speaker: new NullSpeaker(clock),
-    observers: [
-      {
-        event: (event) => account.events.push(event),
-        step: ({ output }) => account.tokens.push([...output.tokens]),
-      },
-    ],
-    durationMs,
-  });
-  await session.run();
-  await voice.close();
-  return account;
-}
+import { type Account, live, scenePath, shipped } from "./demo-scene.ts";
 
 describe("the shipped checkpoint in the demonstration's scene", () => {
   let scene: Scene;
@@ -87,25 +41,4 @@ describe("the shipped checkpoint in the demonstration's scene", () => {
     expect(yields[0]).toBeGreaterThan(startMs);
     expect(yields[0]).toBeLessThanOrEqual(startMs + 600);
   });
-});
-
-describeOnGpu("the shipped checkpoint on both backends", () => {
-  let gpu: InteractionModel;
-  let cpu: InteractionModel;
-  beforeAll(async () => {
-    gpu = await loadNativeModel({ directory: shipped, backend: "gpu" });
-    cpu = await loadNativeModel({ directory: shipped, backend: "cpu" });
-  });
-  afterAll(async () => {
-    await gpu.close();
-    await cpu.close();
-  });
-
-  it("chooses the same tokens for a whole session", async () => {
-    const scene = await loadScene(scenePath);
-    const durationMs = scene.durationS * 1000;
-    const [onGpu, onCpu] = [await live(gpu, scene, durationMs), await live(cpu, scene, durationMs)];
-    expect(onGpu.tokens).toEqual(onCpu.tokens);
-    expect(onGpu.tokens.flat().length).toBeGreaterThan(onGpu.tokens.length); // it did speak
-  }, 240_000);
 });

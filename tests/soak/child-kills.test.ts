@@ -1,12 +1,12 @@
 import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
-import { LiveCamera } from "../../../devices/camera/live-camera.ts";
-import { Program } from "../../../devices/media/child.ts";
-import { LiveMicrophone } from "../../../devices/microphone/live-microphone.ts";
-import { LiveSpeaker } from "../../../devices/speaker/live-speaker.ts";
-import { RealClock } from "../../../src/core/clock.ts";
-import type { Source } from "../../../src/core/device.ts";
-import { seededRandom } from "../../timeline/random.ts";
+import { LiveCamera } from "../../devices/camera/live-camera.ts";
+import { Program } from "../../devices/media/child.ts";
+import { LiveMicrophone } from "../../devices/microphone/live-microphone.ts";
+import { LiveSpeaker } from "../../devices/speaker/live-speaker.ts";
+import { RealClock } from "../../src/core/clock.ts";
+import type { Source } from "../../src/core/device.ts";
+import { seededRandom } from "../timeline/random.ts";
 
 /** CHILD_KILLS=200 for the full measure: three minutes. */
 const KILLS = Number(process.env.CHILD_KILLS ?? 40);
