@@ -67,7 +67,8 @@ missing_packages() {
   done
   if [ "$gpu" != nvidia ] && ! mesa_is_new_enough; then echo mesa-vulkan-drivers; fi
   if [ "$tests" = yes ]; then
-    for package in mosquitto pulseaudio libasound2-plugins gstreamer1.0-tools gstreamer1.0-plugins-base; do
+    for package in mosquitto pulseaudio libasound2-plugins pipewire pipewire-bin wireplumber dbus gstreamer1.0-tools \
+      gstreamer1.0-plugins-base; do
       installed "$package" || echo "$package"
     done
   fi

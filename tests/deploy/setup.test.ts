@@ -161,8 +161,8 @@ describe("setup.sh", () => {
     expect(places[0]).toBeGreaterThanOrEqual(0);
     expect(places[1]).toBeGreaterThan(places[0]!);
     expect(
-      calls.filter((call) => /^apt-get .*install .* (pulseaudio|gstreamer1.0-tools)$/.test(call)),
-    ).toHaveLength(2);
+      calls.filter((call) => /^apt-get .*install .* (pulseaudio|wireplumber|gstreamer1.0-tools)$/.test(call)),
+    ).toHaveLength(3);
     expect(sandbox.run("--with-test").status).toBe(64);
 
     const onDebian = /^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"));
