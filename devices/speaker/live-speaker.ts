@@ -71,6 +71,10 @@ export class LiveSpeaker implements Speaker {
     return this.#underruns + (this.#queue?.underruns ?? 0);
   }
 
+  get drift(): number {
+    return this.#queue?.drift ?? 0;
+  }
+
   get aheadMs(): number {
     return this.#bufferMs + this.#options.startMs + TICK_MS;
   }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../src/core/clock.ts";
 import type { Playback, Played, Speech } from "../../src/core/device.ts";
-import type { PlayerReport } from "../media/player-reports.ts";
 import { isAudible } from "../../src/signal/audible.ts";
+import type { PlayerReport } from "../media/player-reports.ts";
 import { PhraseSound } from "./phrase-sound.ts";
 import { PlaybackClock } from "./playback-clock.ts";
 
@@ -88,6 +88,11 @@ export class PlayQueue {
     if (!options.reports) return;
     this.#padding = Number.POSITIVE_INFINITY;
     this.#start();
+  }
+
+  /** How much longer the device takes for its samples than it says, as a share; 0 until that has been measured. */
+  get drift(): number {
+    return this.#timing.drift;
   }
 
   /** Queues one phrase. `speech` is kept until it has been written. */

@@ -105,6 +105,7 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
     setup.watch?.({
       standing: () => session.standing,
       underruns: () => (openSpeaker.underruns ?? 0) + session.standing.underruns,
+      speakerDrift: () => openSpeaker.drift ?? 0,
       ...(echo ? { echo } : {}),
       ...(board ? { serial: () => board.counters } : {}),
     });

@@ -66,6 +66,8 @@ export interface Speaker {
   readonly states?: Source;
   /** Live speakers: how often the device ran dry in the middle of a phrase. */
   readonly underruns?: number;
+  /** Live speakers: how much longer the device takes for its samples than it says, as a share; 0 until that is measured. */
+  readonly drift?: number;
   /** Live speakers: how long before it sounds the next piece of a stream must be here, or there is a gap, ms. */
   readonly aheadMs?: number;
   /** Queues one phrase. Phrases play in the order of the calls. `speech` is kept until it has sounded. */

@@ -19,6 +19,8 @@ export interface SessionGauges {
   };
   /** How often the speaker ran dry in the middle of a phrase. */
   underruns(): number;
+  /** By how much a live speaker's clock is slower than the session's. */
+  speakerDrift(): number;
   echo?: EchoFigures;
   /** What the line to the board has counted. */
   serial?: () => object;
@@ -54,7 +56,14 @@ export function watchSession(registry: Registry, gauges: SessionGauges): void {
   }
 }
 
-function seriesOf({ standing, underruns, echo, serial, recordingBytes }: SessionGauges): Series[] {
+function seriesOf({
+  standing,
+  underruns,
+  speakerDrift,
+  echo,
+  serial,
+  recordingBytes,
+}: SessionGauges): Series[] {
   const series: Series[] = [
     {
       kind: Counter,
@@ -73,6 +82,12 @@ function seriesOf({ standing, underruns, echo, serial, recordingBytes }: Session
       name: "microphone_drift_ratio",
       help: "By how much a live microphone's clock is slower than the session's",
       read: () => standing().microphoneDrift,
+    },
+    {
+      kind: Gauge,
+      name: "speaker_drift_ratio",
+      help: "By how much a live speaker's clock is slower than the session's",
+      read: speakerDrift,
     },
     {
       kind: Counter,

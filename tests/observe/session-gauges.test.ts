@@ -22,6 +22,7 @@ test("each scrape reads the figures as they are then", async () => {
   const gauges: SessionGauges = {
     standing: () => standing,
     underruns: () => 5,
+    speakerDrift: () => -0.0001,
     echo: { delayMs: 63, returnLossDb: 12, enhancementDb: () => enhancementDb },
     serial: () => counters,
     recordingBytes: () => 1024,
@@ -32,6 +33,7 @@ test("each scrape reads the figures as they are then", async () => {
     microturn_audio_gaps_total: 3,
     microturn_audio_gap_seconds_total: 0.15,
     microturn_microphone_drift_ratio: 0.0002,
+    microturn_speaker_drift_ratio: -0.0001,
     microturn_speaker_underruns_total: 5,
     'microturn_dropped_total{what="frames"}': 7,
     'microturn_dropped_total{what="events"}': 0,
@@ -56,7 +58,7 @@ test("each scrape reads the figures as they are then", async () => {
 
 test("what a session lacks has no series", async () => {
   const registry = new Registry();
-  watchSession(registry, { standing: () => standing, underruns: () => 0 });
+  watchSession(registry, { standing: () => standing, underruns: () => 0, speakerDrift: () => 0 });
   const names = [...(await samplesOf(registry)).keys()].join();
   expect(names).not.toMatch(/echo|serial|recording/);
 });

@@ -89,6 +89,7 @@ export async function expectInPlace(
   // First the device's clock is measured in silence, as it is when a session has begun.
   await clock.sleepUntil(2000);
   const played = await speaker.play("", { sampleRateHz: RATE_HZ, samples }).finished;
+  expect(Math.abs(speaker.drift - driftPpm / 1e6), "measured drift").toBeLessThan(50e-6);
   stop.abort();
   const all = { ...figures, worstMs: Math.max(...late.map(Math.abs)), endMs: late.at(-1)! };
   const what = JSON.stringify({ ...given, ...all, ...played });
