@@ -62,8 +62,8 @@ export function playbackCommand(device: SoundDevice, format: SoundFormat): strin
     case "pulse":
       return ["pacat", "--playback", "--verbose", ...pulseArguments(device, format)];
     case "alsa": {
-      // The device's own buffer is half of ours: it is always full, so that what aplay can give it tells what it has played.
-      const buffers = [`--period-time=${125 * bufferMs}`, `--buffer-time=${500 * bufferMs}`];
+      // The device's own buffer is always full, so that what aplay can give it tells what it has played.
+      const buffers = [`--period-time=${125 * bufferMs}`, `--buffer-time=${1000 * bufferMs}`];
       return ["aplay", "--verbose", "--vumeter=mono", ...alsaArguments(device, format), ...buffers];
     }
     case "pipewire": {

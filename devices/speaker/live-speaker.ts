@@ -16,6 +16,9 @@ const STUCK_MS = 2000;
 /** Sound that is kept ready beside what a player holds, ms: it is looked after every 5 ms. */
 const READY_MS = 10;
 
+/** A device that holds so much more than it was asked to is told of. */
+const LARGE = 1.5;
+
 export interface LiveSpeakerOptions {
   /** "speaker pulse:default" */
   name: string;
@@ -180,8 +183,8 @@ export class LiveSpeaker implements Speaker {
 
   #queueTo(program: RunningProgram): PlayQueue {
     const { name, channels, sampleRateHz, bufferMs, log = stderrLog } = this.#options;
-    if (this.#bufferMs > bufferMs + READY_MS) {
-      const held = `the device holds ${this.#holdsMs.toFixed(0)} ms, and ${bufferMs} were to be under way in all`;
+    if (this.#holdsMs > LARGE * bufferMs) {
+      const held = `the device holds ${this.#holdsMs.toFixed(0)} ms, where ${bufferMs} were asked for`;
       log.write("warning", name, `${held}: a flush is heard so much later`);
     }
     const stuckBytes = (STUCK_MS / 1000) * sampleRateHz * channels * 2;

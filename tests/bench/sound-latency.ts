@@ -11,7 +11,7 @@ import { SoundServer } from "../devices/live/sound-server.ts";
 import { ScriptedModel } from "../runtime/scripted-model.ts";
 
 /*
- * How long a live session takes to answer a sound, and to fall silent: tsx tests/bench/sound-latency.ts [ROUNDS]
+ * How long a live session takes to answer a sound, and to fall silent: tsx tests/bench/sound-latency.ts [ROUNDS [SINK]]
  *
  * A sound server without hardware has the sinks "room", whose monitor is the session's microphone, and "out". Two further
  * microphones, which know nothing of the session, listen to both and give the times of what really sounded. The model
@@ -21,6 +21,8 @@ import { ScriptedModel } from "../runtime/scripted-model.ts";
 const RATE_HZ = 16_000;
 const LOUD = 0.05;
 const rounds = Number(process.argv[2] ?? 20);
+/** pulse:out, or alsa:out, which leads to the same sink through aplay. */
+const sink = process.argv[3] ?? "pulse:out";
 const { microphone: settings, speaker: speakerSettings } = devicesSchema.parse({});
 
 /** Session times at which a sink became loud or silent, ms. */
@@ -95,7 +97,7 @@ const model = new ScriptedModel({
     return [];
   },
 });
-const speaker = speakerFrom("pulse:out", clock, speakerSettings);
+const speaker = speakerFrom(sink, clock, speakerSettings);
 const session = new Session({
   clock,
   model,
@@ -146,8 +148,9 @@ for (let n = 0; n < rounds; n++) {
   closing!.push(round.closedMs - soundMs);
   stepping!.push(round.steppedMs - round.closedMs);
   output!.push(answerMs - round.steppedMs);
-  told!.push(round.spokeMs - answerMs);
   await clock.sleepUntil(clock.nowMs() + 500);
+  // By now it has been told for certain.
+  told!.push(round.spokeMs - answerMs);
   round.yieldedMs = 0;
   state = "heard";
   person.play("beep", beep);

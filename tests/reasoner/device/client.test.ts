@@ -214,7 +214,7 @@ describe("amends and answers", () => {
     await worker.reply(await worker.request(), { kind: "ask", ask: "q1", text: "how tall?" });
     await settle();
     device.client.answer("two metres");
-    await settle();
+    await expect.poll(() => worker.controls.length).toBe(2);
     const sent = worker.controls.map((control) =>
       control.kind === "cancel" ? "" : `${control.control} ${control.text}`,
     );
