@@ -57,6 +57,11 @@ export function defaultAttentionTiling(
   return { workgroupSize, splits: isSoftware ? 1 : Math.min(shape.maxRows > 4 ? 4 : 16, tiles) };
 }
 
+/** Dispatches that attention over such a cache takes: what is split must be joined. */
+export function attentionDispatches(gpu: Gpu, shape: Parameters<typeof defaultAttentionTiling>[1]): number {
+  return defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1;
+}
+
 /**
  * Prepares attention of a step's rows over a layer's cache, their own keys included: one dispatch, or two if the cache is
  * split.

@@ -19,7 +19,7 @@ export interface FrameCostOptions {
   window?: number;
   /** Vectors that cross-attention attends to. Default 0. */
   crossLength?: number;
-  /** Dispatches that attention over so many slots takes; see `defaultAttentionTiling`. */
+  /** Dispatches that attention over so many slots takes; see `attentionDispatches` of kernels/attention. */
   attentionDispatches: (shape: { headDim: number; capacity: number; maxRows: number }) => number;
 }
 

@@ -1,15 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { attentionDispatches } from "../../kernels/attention/attention.ts";
 import { MATRIX_BITS, type MatrixFormat } from "../../kernels/matrix.ts";
-import type { AdapterSpeed, FrameCost } from "../../models/moshi/fit.ts";
-import type { ReleasedModel } from "../../models/moshi/released.ts";
+import { measureAdapter } from "../../models/moshi/adapter-speed.ts";
+import { parseMoshiConfig } from "../../models/moshi/config.ts";
+import { FRAME_MS } from "../../models/moshi/dialogue.ts";
+import {
+  type AdapterSpeed,
+  type FrameCost,
+  frameCost,
+  frameSeconds,
+  realTimeFactor,
+} from "../../models/moshi/fit.ts";
+import { RELEASED_MODELS, type ReleasedModel, releasedModel } from "../../models/moshi/released.ts";
 import { messageOf, RuntimeError } from "../core/errors.ts";
+import { moshiFolder } from "./checkpoints.ts";
 import type { Check } from "./doctor.ts";
 
-const PREFIX = "moshi:";
-/** What embeddings and heads take in any of them is part of each one's cost. */
+/** What a checkpoint is usually held in. */
 const FORMATS: readonly MatrixFormat[] = ["f16", "q8", "q4"];
-const FRAME_MS = 80;
+const ALL_FORMATS = Object.keys(MATRIX_BITS) as MatrixFormat[];
 /** The codec, the session and what else the machine does want their share of a frame. */
 const COMFORTABLE = 0.8;
 
@@ -29,25 +39,22 @@ export interface FitOptions {
 export async function fitChecks({ model, weights }: FitOptions): Promise<Check[]> {
   const formats = weights === undefined ? FORMATS : [formatOf(weights)];
   const { config, crossLength } = await modelOf(model);
-  const { frameCost } = await import("../../models/moshi/fit.ts");
-  const { measureAdapter } = await import("../../models/moshi/adapter-speed.ts");
-  const { defaultAttentionTiling } = await import("../../kernels/attention/attention.ts");
-  const { openGpu } = await import("../gpu/device.ts");
   try {
+    // Only here: where the binding does not load, that is what is to be said.
+    const { openGpu } = await import("../gpu/device.ts");
     const gpu = await openGpu();
     try {
-      const speed = await measureAdapter(gpu, [...new Set<MatrixFormat>(["f16", ...formats])]);
-      const costs = formats.map((format) => {
-        const options = { formats: { temporal: format, depth: format }, crossLength };
-        return frameCost(config, {
-          ...options,
-          // What is split must be joined.
-          attentionDispatches: (shape) => (defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1),
-        });
-      });
-      const checks: Check[] = [adapterCheck(gpu.adapter.name, speed)];
-      for (const [i, cost] of costs.entries()) checks.push(await fitCheck(formats[i]!, cost, speed));
-      return checks;
+      const costs = formats.map((format) =>
+        frameCost(config, {
+          formats: { temporal: format, depth: format },
+          crossLength,
+          attentionDispatches: (shape) => attentionDispatches(gpu, shape),
+        }),
+      );
+      const read = ALL_FORMATS.filter((format) => costs.some(({ weightBytes }) => weightBytes[format] > 0));
+      const speed = await measureAdapter(gpu, read);
+      const fits = costs.map((cost, i) => fitCheck(formats[i]!, cost, speed));
+      return [adapterCheck(gpu.adapter.name, speed), ...fits];
     } finally {
       gpu.close();
     }
@@ -66,8 +73,7 @@ function adapterCheck(name: string, { copyBytesPerSecond, dispatchSeconds }: Ada
   };
 }
 
-async function fitCheck(format: MatrixFormat, cost: FrameCost, speed: AdapterSpeed): Promise<Check> {
-  const { frameSeconds, realTimeFactor } = await import("../../models/moshi/fit.ts");
+function fitCheck(format: MatrixFormat, cost: FrameCost, speed: AdapterSpeed): Check {
   const seconds = frameSeconds(cost, speed);
   const ms = seconds * 1000;
   const bytes = Object.values(cost.weightBytes).reduce((sum, part) => sum + part, 0);
@@ -98,8 +104,7 @@ function formatOf(weights: string): MatrixFormat {
 }
 
 async function modelOf(spec: string): Promise<ReleasedModel> {
-  const name = spec.startsWith(PREFIX) ? spec.slice(PREFIX.length) : "";
-  const { RELEASED_MODELS, releasedModel } = await import("../../models/moshi/released.ts");
+  const name = moshiFolder(spec) ?? "";
   const released = releasedModel(name);
   if (released) return released;
   const path = join(name, "config.json");
@@ -111,7 +116,6 @@ async function modelOf(spec: string): Promise<ReleasedModel> {
       remedy: `Use moshi: and a folder with a config.json, or ${RELEASED_MODELS.join(", ")}`,
     });
   }
-  const { parseMoshiConfig } = await import("../../models/moshi/config.ts");
   return { config: parseMoshiConfig(json, path), crossLength: 0 };
 }
 

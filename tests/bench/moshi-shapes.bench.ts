@@ -1,5 +1,5 @@
 import { freemem } from "node:os";
-import { defaultAttentionTiling } from "../../kernels/attention/attention.ts";
+import { attentionDispatches } from "../../kernels/attention/attention.ts";
 import type { MatrixFormat } from "../../kernels/matrix.ts";
 import { measureAdapter } from "../../models/moshi/adapter-speed.ts";
 import type { MoshiConfig } from "../../models/moshi/config.ts";
@@ -29,7 +29,7 @@ for (const model of MODELS.split(",")) {
     const cost = frameCost(config, {
       formats: { temporal: weights, depth: weights },
       crossLength,
-      attentionDispatches: (shape) => (defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1),
+      attentionDispatches: (shape) => attentionDispatches(gpu, shape),
     });
     if (gpu.adapter.isSoftware && cost.memoryBytes * 1.3 > freemem()) {
       console.log(

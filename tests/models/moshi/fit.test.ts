@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { defaultAttentionTiling } from "../../../kernels/attention/attention.ts";
+import { attentionDispatches } from "../../../kernels/attention/attention.ts";
 import { type FrameCostOptions, frameCost, frameSeconds, realTimeFactor } from "../../../models/moshi/fit.ts";
 import { createLanguageModel } from "../../../models/moshi/gpu/gpu-language-model.ts";
 import { RELEASED_MODELS, releasedModel } from "../../../models/moshi/released.ts";
@@ -121,7 +121,7 @@ describeOnGpu("the dispatches that are reckoned", (gpu) => {
       const reckoned = frameCost(config, {
         formats: { temporal: "f32", depth: "f32" },
         crossLength,
-        attentionDispatches: (shape) => (defaultAttentionTiling(gpu, shape).splits > 1 ? 2 : 1),
+        attentionDispatches: (shape) => attentionDispatches(gpu, shape),
       });
       expect(reckoned.dispatches).toBe(temporal + depth);
     },
