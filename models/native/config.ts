@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { RuntimeError } from "../../src/core/errors.ts";
+import { checked, failFor, jsonOf } from "../tensors/json.ts";
 
 /** Slots of one micro-turn: position = SLOTS_PER_TURN · k + slot. README "The sequence". */
 export const SLOTS_PER_TURN = 64;
@@ -78,27 +78,11 @@ export type NativeConfig = z.infer<typeof schema>;
  * @throws RuntimeError "invalid-checkpoint" naming the field and what was expected.
  */
 export function parseNativeConfig(json: string, source: string): NativeConfig {
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new RuntimeError("invalid-checkpoint", {
-      part: "checkpoint",
-      problem: `${source}: ${problem}`,
-      cause,
-    });
-  };
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    return fail("is not JSON", cause);
-  }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    return fail(`${issue.path.map(String).join(".") || "the document"}: ${issue.message}`, parsed.error);
-  }
-  const inconsistency = findInconsistency(parsed.data);
+  const fail = failFor("checkpoint", source);
+  const config = checked(schema, jsonOf(json, fail), fail);
+  const inconsistency = findInconsistency(config);
   if (inconsistency) return fail(inconsistency);
-  return parsed.data;
+  return config;
 }
 
 /** The first rule between fields that `config` breaks, or null. */

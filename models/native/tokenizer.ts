@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
-import { RuntimeError } from "../../src/core/errors.ts";
+import { failFor } from "../tensors/json.ts";
 import { type Checkpoint, readText, TOKENIZER_FILE } from "./checkpoint.ts";
 import type { NativeConfig } from "./config.ts";
 
@@ -42,13 +42,7 @@ export class NativeTokenizer {
 
   /** @param source For messages: the file's path. */
   static parse(json: string, config: NativeConfig, source: string): NativeTokenizer {
-    const fail = (problem: string, cause?: unknown): never => {
-      throw new RuntimeError("invalid-checkpoint", {
-        part: "tokenizer",
-        problem: `${source}: ${problem}`,
-        cause,
-      });
-    };
+    const fail = failFor("tokenizer", source);
     let document: object;
     let parsed: z.infer<typeof schema>;
     let tokenizer: Tokenizer;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { RuntimeError } from "../../../src/core/errors.ts";
+import { checked, failFor, jsonOf } from "../../tensors/json.ts";
 
 const count = (max: number) => z.int().min(1).max(max);
 
@@ -109,21 +109,9 @@ export function positionsPerFrame({ seanet }: MimiConfig): number {
  * @throws RuntimeError "invalid-checkpoint" naming the field and what was expected.
  */
 export function parseMimiConfig(json: string, source: string): MimiConfig {
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new RuntimeError("invalid-checkpoint", { part: "mimi", problem: `${source}: ${problem}`, cause });
-  };
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    return fail("is not JSON", cause);
-  }
-  const parsed = configFile.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    return fail(`${issue.path.map(String).join(".") || "the document"}: ${issue.message}`, parsed.error);
-  }
-  const { seanet, transformer, quantizer } = parsed.data;
+  const fail = failFor("mimi", source);
+  const file = checked(configFile, jsonOf(json, fail), fail);
+  const { seanet, transformer, quantizer } = file;
   const config: MimiConfig = {
     seanet: {
       nFilters: seanet.n_filters,
@@ -144,7 +132,7 @@ export function parseMimiConfig(json: string, source: string): MimiConfig {
       maxPeriod: transformer.max_period,
     },
     quantizer: { dim: quantizer.dimension, nCodebooks: quantizer.n_q, bins: quantizer.bins },
-    nCodebooksUsed: parsed.data.num_codebooks_used ?? quantizer.n_q,
+    nCodebooksUsed: file.num_codebooks_used ?? quantizer.n_q,
   };
   if (seanet.dimension !== transformer.d_model) {
     fail(`seanet.dimension ${seanet.dimension} is not transformer.d_model ${transformer.d_model}`);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { RuntimeError } from "../../../src/core/errors.ts";
+import { checked, failFor, jsonOf } from "../../tensors/json.ts";
 import type { TensorEntry, TensorFile } from "../../tensors/tensor-file.ts";
 
 /**
@@ -65,25 +65,8 @@ const listSchema = z.strictObject({
  * @throws RuntimeError "invalid-checkpoint" naming the field and what was expected.
  */
 export function openFormula(json: string, source: string): TensorFile {
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new RuntimeError("invalid-checkpoint", {
-      part: "weight formula",
-      problem: `${source}: ${problem}`,
-      cause,
-    });
-  };
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    return fail("is not JSON", cause);
-  }
-  const parsed = listSchema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    return fail(`${issue.path.map(String).join(".") || "the document"}: ${issue.message}`, parsed.error);
-  }
-  const { seed, tensors } = parsed.data;
+  const fail = failFor("weight formula", source);
+  const { seed, tensors } = checked(listSchema, jsonOf(json, fail), fail);
   const entries = Object.entries(tensors).map(([name, { shape }]): [string, TensorEntry] => [
     name,
     { name, shape, dtype: "F32" },

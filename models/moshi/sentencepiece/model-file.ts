@@ -1,4 +1,5 @@
 import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
+import { failFor } from "../../tensors/json.ts";
 import { type Field, ProtobufFault, readFields } from "./protobuf-reader.ts";
 
 /** Far above any tokenizer of this family: the largest known is 0.9 MB. */
@@ -43,13 +44,7 @@ export interface SentencePieceModel {
  * @throws RuntimeError "invalid-checkpoint" for what is no such file, or of another model type than unigram.
  */
 export function parseSentencePiece(file: Uint8Array, source: string): SentencePieceModel {
-  const fail = (problem: string, cause?: unknown): never => {
-    throw new RuntimeError("invalid-checkpoint", {
-      part: "tokenizer",
-      problem: `${source}: ${problem}`,
-      cause,
-    });
-  };
+  const fail = failFor("tokenizer", source);
   if (file.byteLength > MAX_FILE_BYTES)
     fail(`is ${file.byteLength} bytes long, expected at most ${MAX_FILE_BYTES}`);
   const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
