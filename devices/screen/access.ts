@@ -1,12 +1,9 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { RuntimeError } from "../../src/core/errors.ts";
 import { type ListenAddress, namesThisMachine } from "../../src/net/listen.ts";
+import { demandedToken, digestOf, isTextOf } from "../../src/net/token.ts";
 
 /** The environment variable that holds the token. */
 export const TOKEN_VARIABLE = "MICROTURN_SCREEN_TOKEN";
-/** 96 bits in base64, and far more than can be guessed over a network. */
-const MIN_TOKEN_CHARS = 16;
 
 /** Why a request is not served. */
 export interface Refusal {
@@ -33,18 +30,8 @@ export class Access {
    * @throws RuntimeError "invalid-configuration" if the address wants a token and there is none, or it is too short.
    */
   constructor(address: ListenAddress, token: string | null) {
-    if (token === null ? !address.isLoopback : token.length < MIN_TOKEN_CHARS) {
-      throw new RuntimeError("invalid-configuration", {
-        part: `screen ${address.host}`,
-        problem:
-          token === null
-            ? "others than this machine can reach this address, and no token is set"
-            : `the token holds ${token.length} characters, expected at least ${MIN_TOKEN_CHARS}`,
-        remedy: `Set one, as with export ${TOKEN_VARIABLE}="$(openssl rand -hex 16)", or listen on 127.0.0.1`,
-      });
-    }
     this.#address = address;
-    this.#digest = token === null ? null : digest(token);
+    this.#digest = demandedToken("screen", address, token, TOKEN_VARIABLE);
   }
 
   /** Why a request for a page is refused; null if it is not. */
@@ -60,7 +47,7 @@ export class Access {
   /** The Set-Cookie header for a browser that brings the right token in its query; null if it brings none. */
   cookieFor(request: IncomingMessage): string | null {
     const token = tokenIn(request);
-    if (this.#digest === null || token === null || !timingSafeEqual(digest(token), this.#digest)) return null;
+    if (this.#digest === null || token === null || !isTextOf(this.#digest, token)) return null;
     const name = cookieName(request);
     return `${name}=${this.#digest.toString("hex")}; HttpOnly; SameSite=Strict; Path=/`;
   }
@@ -77,8 +64,7 @@ export class Access {
   #tokenRefusal(request: IncomingMessage): Refusal | null {
     if (this.#digest === null) return null;
     const given = cookieIn(request, cookieName(request));
-    // Both are digests of fixed length, so that the time of the comparison tells nothing.
-    if (given !== null && timingSafeEqual(digest(given), digest(this.#digest.toString("hex")))) return null;
+    if (given !== null && isTextOf(digestOf(this.#digest.toString("hex")), given)) return null;
     const wrong = tokenIn(request) === null ? "" : "That token is wrong. ";
     return {
       status: 401,
@@ -96,10 +82,6 @@ function originRefusal({ headers }: IncomingMessage): Refusal | null {
 
 function hostOf(url: string): URL | null {
   return URL.canParse(url) ? new URL(url) : null;
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }
 
 function tokenIn({ url = "/" }: IncomingMessage): string | null {

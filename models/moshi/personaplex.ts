@@ -8,8 +8,8 @@ export const SILENCE_CODES: readonly number[] = [948, 243, 1178, 546, 1736, 1030
 export const SINE_CODES: readonly number[] = [430, 1268, 381, 1611, 1095, 1495, 56, 472];
 /** Frames of silence after the voice and after the role: half a second. */
 const PAUSE_FRAMES = 6;
-/** Codebooks of each speaker. */
-const VOICE_CODEBOOKS = 8;
+/** Codebooks of each speaker; the model predicts those of both. */
+export const VOICE_CODEBOOKS = 8;
 
 /** A voice as published, converted by `voices/convert.py`. */
 export interface VoiceState {
@@ -61,6 +61,11 @@ export function rolePrompt(role: string): string {
   return `<system> ${text} <system>`;
 }
 
+/** The tokens that a session keeps, empty: three steps beside those of the longest delay. */
+export function personaPlexCache(layout: StreamLayout): TokenCache {
+  return new TokenCache(layout, 3);
+}
+
 /** Window of a PersonaPlex model: its cache hides the oldest key once it is full. */
 export function personaPlexWindow(context: number): number {
   return context - 1;
@@ -87,7 +92,7 @@ export class PersonaPlex {
     this.#depthSteps = options.depthSteps ?? VOICE_CODEBOOKS;
     this.#silence = options.silence ?? SILENCE_CODES;
     this.#sine = options.sine ?? SINE_CODES;
-    this.#cache = new TokenCache(layout, 3);
+    this.#cache = personaPlexCache(layout);
     this.#provided = new Uint8Array(this.#cache.rows * this.#cache.capacity);
     if (layout.nQ !== 2 * VOICE_CODEBOOKS || this.#depthSteps < VOICE_CODEBOOKS) {
       throw new RuntimeError("invalid-argument", {

@@ -1,11 +1,7 @@
 import { RuntimeError } from "../../src/core/errors.ts";
 import { openSafetensors } from "../tensors/safetensors.ts";
 import type { MoshiConfig } from "./config.ts";
-import type { VoiceState } from "./personaplex.ts";
-import { TokenCache } from "./streams.ts";
-
-/** Steps of tokens that PersonaPlex keeps beside those of its longest delay. */
-const EXTRA_STEPS = 3;
+import { personaPlexCache, type VoiceState } from "./personaplex.ts";
 
 /**
  * Reads a PersonaPlex voice: the published pickle's two tensors under their own names, `embeddings` [frames, 1, 1, dim] and
@@ -15,7 +11,7 @@ const EXTRA_STEPS = 3;
  */
 export async function readVoiceState(path: string, config: MoshiConfig): Promise<VoiceState> {
   const { dim } = config.temporal;
-  const { rows, capacity } = new TokenCache(config, EXTRA_STEPS);
+  const { rows, capacity } = personaPlexCache(config);
   const file = await openSafetensors(path);
   try {
     const frames = countOf(file.tensors.get("embeddings")?.shape) / dim;

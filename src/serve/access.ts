@@ -1,12 +1,10 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { RuntimeError } from "../core/errors.ts";
 import { type ListenAddress, namesThisMachine } from "../net/listen.ts";
+import { demandedToken, isTextOf } from "../net/token.ts";
 
 /** The environment variable that may hold the token. */
 export const TOKEN_VARIABLE = "MICROTURN_SERVE_TOKEN";
-/** 96 bits in base64, and far more than can be guessed over a network. */
-const MIN_TOKEN_CHARS = 16;
 
 /** Why a request is not served. */
 export interface Refusal {
@@ -36,18 +34,8 @@ export class Access {
    * "invalid-argument" for an origin that is none.
    */
   constructor(address: ListenAddress, { token, origins }: AccessOptions) {
-    if (token === null ? !address.isLoopback : token.length < MIN_TOKEN_CHARS) {
-      throw new RuntimeError("invalid-configuration", {
-        part: `serve ${address.host}`,
-        problem:
-          token === null
-            ? "others than this machine can reach this address, and no token is set"
-            : `the token holds ${token.length} characters, expected at least ${MIN_TOKEN_CHARS}`,
-        remedy: `Set one, as with export ${TOKEN_VARIABLE}="$(openssl rand -hex 16)", or listen on 127.0.0.1`,
-      });
-    }
     this.#address = address;
-    this.#digest = token === null ? null : digest(token);
+    this.#digest = demandedToken("serve", address, token, TOKEN_VARIABLE);
     this.#origins = new Set(origins.map(parseOrigin));
   }
 
@@ -71,8 +59,7 @@ export class Access {
     }
     if (this.#digest === null) return null;
     const given = tokenIn(request, query);
-    // Both are digests of fixed length, so that the time of the comparison tells nothing.
-    if (given !== null && timingSafeEqual(digest(given), this.#digest)) return null;
+    if (given !== null && isTextOf(this.#digest, given)) return null;
     return {
       status: 401,
       message: `${given === null ? "" : "That token is wrong. "}This server wants a token: Authorization: Bearer TOKEN, or ?token=TOKEN.`,
@@ -102,8 +89,4 @@ function parseOrigin(text: string): string {
 function tokenIn({ headers }: IncomingMessage, query: URLSearchParams): string | null {
   const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "");
   return bearer?.[1] ?? query.get("token");
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }

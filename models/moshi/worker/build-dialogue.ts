@@ -23,15 +23,13 @@ import { HIBIKI_QUALITY, Hibiki } from "../hibiki.ts";
 import type { LanguageModelOptions, Sampling } from "../language-model.ts";
 import { parseMimiConfig, RELEASED_MIMI } from "../mimi/config.ts";
 import { createMimi, type Mimi } from "../mimi/mimi.ts";
-import { PersonaPlex, personaPlexWindow, rolePrompt } from "../personaplex.ts";
+import { PersonaPlex, personaPlexWindow, rolePrompt, VOICE_CODEBOOKS } from "../personaplex.ts";
 import { SentencePiece } from "../sentencepiece/sentencepiece.ts";
 import { TextStream } from "../sentencepiece/text-stream.ts";
 import { SpeechToText, silenceAround } from "../speech-to-text.ts";
 import { openPublished } from "../tensor-names.ts";
 import { readVoiceState } from "../voice-state.ts";
 
-/** Codebooks of one speaker in PersonaPlex, which predicts those of both. */
-const PERSONA_CODEBOOKS = 8;
 /** A translation is behind its source by up to this, ms: about as much as the models were trained to wait. */
 const TRANSLATION_LAG_MS = 3000;
 
@@ -92,7 +90,7 @@ export async function buildDialogue(
       silentFrames: Math.round(silenceAround(config).before * FRAME_RATE_HZ),
     });
   }
-  const voiceCodebooks = kind === "personaplex" ? PERSONA_CODEBOOKS : config.depQ;
+  const voiceCodebooks = kind === "personaplex" ? VOICE_CODEBOOKS : config.depQ;
   const spoken = await SpokenModel.create(gpu, model, codec, voiceCodebooks);
   const tap = new TokenTap(spoken);
   return new SpeakingDialogue({
@@ -129,7 +127,7 @@ async function openTokenizer({ tokenizer: path, config }: MoshiFiles): Promise<S
 async function openCodec(gpu: Gpu, { mimi, mimiConfig, kind, config }: MoshiFiles): Promise<Mimi> {
   const mimiSizes =
     mimiConfig === null ? RELEASED_MIMI : parseMimiConfig(await readFile(mimiConfig, "utf8"), mimiConfig);
-  const nCodebooks = kind === "personaplex" ? PERSONA_CODEBOOKS : codebooksOf(config);
+  const nCodebooks = kind === "personaplex" ? VOICE_CODEBOOKS : codebooksOf(config);
   const tensors = await openTensors(mimi);
   try {
     return await createMimi(gpu, mimiSizes, tensors, { nCodebooks });

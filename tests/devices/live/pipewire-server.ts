@@ -2,22 +2,13 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { describeWithPrograms } from "./sound-server.ts";
 
 const PROGRAMS = ["pipewire", "wireplumber", "pw-cli", "pw-play", "pw-record", "dbus-run-session"];
-const missing = PROGRAMS.filter((program) => spawnSync(program, ["--version"]).error !== undefined);
 
-/** As `describeWithSound`, for PipeWire. */
+/** A suite that needs PipeWire. */
 export function describeWithPipewire(name: string, body: () => void): void {
-  if (missing.length > 0 && process.env.REQUIRE_SOUND === "1") {
-    throw new Error(
-      `not installed, and REQUIRE_SOUND=1 says that they must be: ${missing.join(", ")}. Run sh deploy/setup.sh --with-tests`,
-    );
-  }
-  describe.skipIf(missing.length > 0)(
-    missing.length > 0 ? `${name} (not installed: ${missing.join(", ")})` : name,
-    body,
-  );
+  describeWithPrograms(PROGRAMS, name, body);
 }
 
 const STARTED_MS = 30_000;

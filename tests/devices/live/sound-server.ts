@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe } from "vitest";
 
-const PROGRAMS = ["pulseaudio", "parec", "pacat", "arecord", "aplay"];
-const missing = PROGRAMS.filter((program) => spawnSync(program, ["--version"]).error !== undefined);
-
-/** A suite that needs a sound server: skipped, and reported so, where it is absent; with REQUIRE_SOUND=1 it fails instead. */
-export function describeWithSound(name: string, body: () => void): void {
+/** A suite that needs these programs: skipped, and reported so, where one is absent; with REQUIRE_SOUND=1 it fails instead. */
+export function describeWithPrograms(programs: readonly string[], name: string, body: () => void): void {
+  const missing = programs.filter((program) => spawnSync(program, ["--version"]).error !== undefined);
   if (missing.length > 0 && process.env.REQUIRE_SOUND === "1") {
     throw new Error(
       `not installed, and REQUIRE_SOUND=1 says that they must be: ${missing.join(", ")}. Run sh deploy/setup.sh --with-tests`,
@@ -18,6 +16,11 @@ export function describeWithSound(name: string, body: () => void): void {
     missing.length > 0 ? `${name} (not installed: ${missing.join(", ")})` : name,
     body,
   );
+}
+
+/** A suite that needs a PulseAudio server. */
+export function describeWithSound(name: string, body: () => void): void {
+  describeWithPrograms(["pulseaudio", "parec", "pacat", "arecord", "aplay"], name, body);
 }
 
 const STARTED_MS = 20_000;

@@ -5,6 +5,7 @@ import type {
   LanguageModelOptions,
   Sampling,
 } from "../../../../models/moshi/language-model.ts";
+import { seededRandom } from "../../../timeline/random.ts";
 import type { ReferenceConfig } from "./config.ts";
 import { softmax, type Vector, type Weights } from "./layers.ts";
 import { ReferenceSequence } from "./network.ts";
@@ -31,7 +32,7 @@ export function referenceLanguageModel(
     halves: [options.conditions, ...(guidance ? [guidance.conditions] : [])].map(
       (conditions) => new ReferenceSequence(config, weights, conditions, window),
     ),
-    uniform: uniformSource(options.seed),
+    uniform: seededRandom(options.seed),
   });
   let session = begin();
 
@@ -88,15 +89,4 @@ function draw(logits: Vector, { temperature, topK }: Sampling, uniform: () => nu
     return left < 0;
   });
   return kept[place < 0 ? kept.length - 1 : place]!;
-}
-
-/** Numbers in [0, 1): mulberry32. */
-function uniformSource(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
