@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import words
-from sequences import REP_DELAY_S, SPEECH_DELAY_S, Codec, Sample, Writer
+from sequences import EARLY, REP_DELAY_S, SPEECH_DELAY_S, Codec, Sample, Writer
 
 
 UNKNOWN = 0.6  # share of reminders in text sessions with a word that is made up: to copy letters takes more practice than to copy words
@@ -98,7 +98,7 @@ def text_sample(codec: Codec, rng: random.Random, turns: int = 220) -> Sample:
         if texts or partner.reminder and row >= due - lead or rng.random() < 0.012:
             shown_until = max(shown_until, row + stretch(rng) // 2)
         if dense or texts or rep or partner.story or row <= shown_until:
-            writer.turn(row, texts, rep=rep, seen=False)
+            writer.turn(row, texts, 0 if rep else None, seen=False)
             steps += 1
         # Else a micro-turn in which nothing happens is left out: positions say how long it was, and learning is the faster.
         # Stretches of any length are shown, with and without something due at their end, so that what is left out tells nothing.
@@ -129,6 +129,11 @@ def camera_script(rng: random.Random, turns: int, family: str | None, quiet: lis
     if rng.random() < 0.4:
         at(rng.randrange(start, turns), rng.choice(["start over", "stop", "stop", "stop counting", "stop reminding"]))
     return script
+
+
+def next_rep(row: int, reps: set[int]) -> int | None:
+    """Micro-turns until one of `reps`, as `Writer.turn` wants it."""
+    return next((ahead for ahead in range(len(EARLY)) if row + ahead in reps), None)
 
 
 def speech_rows(speech: list[tuple[float, float]], turns: int) -> tuple[set[int], list[int], np.ndarray]:
@@ -200,7 +205,7 @@ def live_through(writer: Writer, rng: random.Random, pause: Pause, script: dict[
             film_row = row if row - begins < held // 2 or pause.turns == held else rng.randrange(begins + held // 2, begins + held)
         elif row >= ends:
             film_row = row - pause.turns + held
-        writer.turn(row, typed_at.get(row, []), rep=row in reps, film_row=len(perceived))
+        writer.turn(row, typed_at.get(row, []), next_rep(row, reps), film_row=len(perceived))
         perceived.append((row, film_row))
     return perceived
 
@@ -240,13 +245,13 @@ def video_sample(codec: Codec, rng: random.Random, scene: dict, levels: np.ndarr
         if rng.random() < 0.6:
             writer.partner.count = rng.randrange(0, 197) if rng.random() < 0.5 else rng.randrange(0, 20)
             for i in range(2):
-                writer.turn(-earlier - 5 + 2 * i, [], rep=True, seen=False)
+                writer.turn(-earlier - 5 + 2 * i, [], 0, seen=False)
     perceived = [(row, row) for row in range(turns)]
     if pause:
         perceived = live_through(writer, rng, pause, script, reps, turns)
     else:
         for row in range(turns):
-            writer.turn(row, script.get(row, []), rep=row in reps, speech=row in onsets)
+            writer.turn(row, script.get(row, []), next_rep(row, reps), speech=row in onsets)
     last = perceived[-1][0]
     if rng.random() < 0.25:  # the camera has gone: nothing is counted any more
         for row in range(last + 1, last + 21):

@@ -203,6 +203,17 @@ def video_scene(rng, seconds, kind=None):
     return scene
 
 
+def showpiece_scene(rng, seconds):
+    """As video_scene: a repetition after the other, bright, steady and all in view, from a 4:3 picture squeezed into the square."""
+    kind = str(rng.choice(FAMILIES, p=WEIGHTS / WEIGHTS.sum()))
+    h, w = SIZE * 3 // 2, SIZE * 2
+    scene = compose(rng, round(FPS * seconds), FPS, kind, (h, w), 1, int(rng.integers(2, 13)), lead_s=rng.uniform(0.5, 5), showpiece=True)
+    rows, cols = (np.arange(SIZE + 1) * size // SIZE for size in (h, w))
+    sums = np.add.reduceat(np.add.reduceat(scene["frames"][..., 0].astype(np.int64), rows[:-1], 1), cols[:-1], 2)
+    scene["frames"] = (sums // (np.diff(rows)[:, None] * np.diff(cols))).astype(np.uint8)
+    return scene
+
+
 def render_rgb(rng, seconds, kind, reps=None, period_s=None, lead_s=None, fps=20):
     """A bright, steady demonstration of one family: frames (n, 240, 320, 3) uint8 RGB and rep_end_s.
 

@@ -17,6 +17,7 @@ SLOTS, SLOT_AUDIO, SLOT_VIDEO, SLOT_TOLD, SLOT_CLOCK, SLOT_SAID = 64, 0, 4, 16, 
 PAD, NEXT, YIELD, TYPED = 0, 1, 2, 3
 MAX_TOLD, MAX_SAID = 24, 16
 WITHHELD = (1, 1, 2, 2, 3, 4, 6, 9)  # micro-turns for which a due number is kept back
+EARLY = (0.0, 0.12, 0.05)  # how often a number is said so many micro-turns before it is due: then nothing is owed when it is
 REP_DELAY_S = 0.15  # a number is due this long after the completion: what the eye needs to be sure
 SPEECH_DELAY_S = 0.12  # and giving way this long after the person's first sound
 WAITS = (1, 2, 3, 4, 5, 7, 10, 15, 25, 50, 100)  # micro-turns until a reminder, in classes that end before these; one more beyond them, one without reminder
@@ -141,9 +142,11 @@ class Writer:
         self.withheld_yield = 0
         self.owed: list[int] = []
         self.owed_yield = False
+        self.said_early = False
 
-    def turn(self, row: int, texts, rep=False, speech=False, seen=True, free=False, film_row: int | None = None):
-        """Micro-turn `row` of the sample. texts: (words, intent, detail). seen: a repetition shows in the video. free: nothing is asked.
+    def turn(self, row: int, texts, next_rep: int | None = None, speech=False, seen=True, free=False, film_row: int | None = None):
+        """Micro-turn `row` of the sample. texts: (words, intent, detail). next_rep: micro-turns until a repetition is due, 0 for now, None beyond
+        len(EARLY). seen: a repetition shows in the video. free: nothing is asked.
 
         film_row: which micro-turn of the film and of the sound is perceived, where this is not `row`."""
         turn, out, partner = self.first + row, self.out, self.partner
@@ -173,7 +176,10 @@ class Writer:
             if not self.owed_yield and not answer and not reminder and self.rng.random() < 0.3:
                 self.withheld_yield = self.rng.randint(1, 3)
             self.owed_yield, yields = True, True
-        if rep and partner.counting:
+        rep = next_rep == 0
+        if rep and self.said_early:
+            self.said_early = False
+        elif rep and partner.counting:
             partner.count += 1
             if self.owed:  # the next repetition came before the last was said: that one is lost for good
                 partner.count -= 1
@@ -198,9 +204,12 @@ class Writer:
         ideal, actual = ideal[:MAX_SAID], actual[:MAX_SAID]
         given = bool(rep and not seen and actual and not texts and not reminder)
         wild = False
-        if seen and not ideal and partner.counting and not free and self.rng.random() < 0.006:
-            partner.count += 1  # a number said for nothing: the count goes on from it
-            actual, wild = self.codec.ids(str(partner.count)), True
+        if seen and not ideal and partner.counting and not free and not self.said_early:
+            self.said_early = next_rep is not None and self.rng.random() < EARLY[next_rep]
+            wild = self.said_early or next_rep is None and self.rng.random() < 0.006
+        if wild:  # a number said too early, or for nothing: the count goes on from it
+            partner.count += 1
+            actual = self.codec.ids(str(partner.count))
         ask = 0.0 if free or wild or (rep and not seen and not given and not texts) else 1.0
         out.add(CLOCK, turn + 1, base + SLOT_CLOCK, ideal[0] if ideal else NEXT, ask, given, film_row, wait, standing if partner.counting and 0 <= standing < 200 else -1)
         followed = actual == ideal

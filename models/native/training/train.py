@@ -75,6 +75,9 @@ def veiled(features: np.ndarray, i: int) -> np.ndarray:
     return features
 
 
+SHOWPIECES = 0.15  # share of the scenes that are drawn like a demonstration
+
+
 class Maker:
     """Makes batches of each kind from a seed."""
 
@@ -95,9 +98,9 @@ class Maker:
         return dmel_levels(scene["pcm"]), scene["speech"]
 
     def video(self, size: int, with_audio: bool) -> dict:
-        seconds = self.rng.choice([16, 16, 20])
+        seconds = self.rng.choice([16, 16, 16, 20, 40])
         samples = []
-        for _ in range(size):
+        for _ in range(max(1, size * 16 // seconds)):
             scene = self.scene(seconds)
             levels, speech = None, []
             if with_audio:
@@ -111,7 +114,8 @@ class Maker:
 
         known = [i for i, (s, _) in enumerate(self.pool) if len(s["frames"]) == seconds * 10]
         if len(self.pool) < 30 or not known or self.rng.random() < 0.34:
-            scene = scenes.video_scene(self.np_rng, seconds)
+            draw = scenes.showpiece_scene if self.rng.random() < SHOWPIECES else scenes.video_scene
+            scene = draw(self.np_rng, seconds)
             self.pool.append((scene, 2))
             return scene
         i = self.rng.choice(known)
