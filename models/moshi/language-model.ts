@@ -9,6 +9,17 @@ export interface Sampling {
   topK: number;
 }
 
+/** How the tokens of a session are drawn. The same draws and the same sound give the same session. */
+export interface Draws {
+  text: Sampling;
+  audio: Sampling;
+  /** Whole; the lowest 32 bits count. */
+  textSeed: number;
+  audioSeed: number;
+  /** Added to the logit of the text padding token (3) before a text token is drawn: a slower speech. Default 0. */
+  textPaddingBonus?: number;
+}
+
 /** One frame of 80 ms, as the network takes it in. */
 export interface FrameInput {
   /** (1 + nQ) tokens of this step, already delayed: text, then audio codebooks. ZERO_TOKEN where there is none. */

@@ -142,6 +142,45 @@ describeOnGpu("sample-token", (gpu) => {
     expectClose(raised.logits, logits, { absolute: 0 });
   });
 
+  it("draws otherwise from then on when it is told, and makes nothing for that", async () => {
+    const logits = gaussian(6, 500);
+    const sampled = createBuffer(gpu, { label: "sampled", sizeBytes: 16 });
+    const kernel = await createSampleToken(gpu, {
+      label: "sample",
+      cols: 500,
+      logits: input(gpu, "logits", logits),
+      rows: input(gpu, "rows", packRows([{ position: 4, cacheSlot: 0, kind: 0, index: 0 }])),
+      slot: 0,
+      slots: 1,
+      sampling: { temperature: 0, topK: 0 },
+      seed: 1,
+      bonus: { token: 3, logit: 50 },
+      forced: input(gpu, "forced", Int32Array.of(NOT_FORCED)),
+      sampled,
+      handed: createBuffer(gpu, { label: "handed", sizeBytes: 16 }),
+      step: step(gpu, 1),
+    });
+    const drawn = async () => {
+      await run(gpu, [kernel], 1);
+      return new Int32Array(await readBack(gpu, sampled))[0];
+    };
+    expect(await drawn()).toBe(3);
+    const before = { ...gpu.created };
+    for (const seed of [1, 2, 3]) {
+      const draw = { sampling: { temperature: 1.3, topK: 400 }, seed };
+      kernel.drawAs(draw);
+      expect(await drawn()).toBe(
+        sampleTokenReference(logits, { ...draw.sampling, seed }, 4, NOT_FORCED).sampled,
+      );
+    }
+    // Only what is read back is made anew.
+    expect(gpu.created.bindGroups).toBe(before.bindGroups);
+    expect(gpu.created.pipelines).toBe(before.pipelines);
+    expect(() => kernel.drawAs({ sampling: { temperature: Number.NaN, topK: 0 }, seed: 1 })).toThrow(
+      "temperature NaN",
+    );
+  });
+
   it("mixes two rows by the coefficient", async () => {
     const cols = 333;
     const logits = gaussian(4, 2 * cols, 2);

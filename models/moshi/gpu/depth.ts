@@ -1,13 +1,13 @@
 import { createLayerNorm } from "../../../kernels/layer-norm/layer-norm.ts";
 import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
-import { createSampleToken } from "../../../kernels/sample-token/sample-token.ts";
+import { createSampleToken, type SampleToken } from "../../../kernels/sample-token/sample-token.ts";
 import { packRows } from "../../../kernels/step.ts";
 import { createTokenEmbedding } from "../../../kernels/token-embedding/token-embedding.ts";
 import { type BufferView, createBuffer, subview, uploadBuffer } from "../../../src/gpu/buffers.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
 import type { Dispatch } from "../../../src/gpu/plan.ts";
 import type { DepthConfig, MoshiConfig } from "../config.ts";
-import type { LanguageModelOptions } from "../language-model.ts";
+import type { Draws, LanguageModelOptions } from "../language-model.ts";
 import { LAYER_NORM_EPS } from "./cross-attention.ts";
 import type { FrameBuffers } from "./frame-buffers.ts";
 import { type Steps, Transformer } from "./transformer.ts";
@@ -41,13 +41,16 @@ export class Depth {
   /** (steps, sequences, card) f32, each step on a boundary of 256 bytes; the first row after guidance. */
   readonly logits: BufferView;
   readonly buffers: readonly GPUBuffer[];
+  readonly #draws: readonly SampleToken[];
 
   private constructor(
     steps: readonly (readonly Dispatch[])[],
+    draws: readonly SampleToken[],
     logits: BufferView,
     buffers: readonly GPUBuffer[],
   ) {
     this.steps = steps;
+    this.#draws = draws;
     this.logits = logits;
     this.buffers = buffers;
   }
@@ -75,6 +78,7 @@ export class Depth {
     const logits = createBuffer(gpu, { label: "depth logits", sizeBytes: nSteps * stride });
     const shared = await sharedLayers(transformer, weights);
     const steps: Dispatch[][] = [];
+    const draws: SampleToken[] = [];
     for (let k = 0; k < nSteps; k++) {
       const at = Array.from({ length: sequences }, (_, index) => ({
         position: k,
@@ -90,10 +94,17 @@ export class Depth {
       }
       const own = subview(logits, k * stride, sequences * card * 4);
       dispatches.push(...(await finish(gpu, spec, k, transformer.x, normed, own)));
-      steps.push(dispatches);
+      const draw = await drawAudio(gpu, spec, k, own);
+      draws.push(draw);
+      steps.push([...dispatches, draw]);
     }
     const own = [slotPositions, looked, normed, logits].map(({ buffer }) => buffer);
-    return new Depth(steps, logits, [...transformer.buffers, ...own]);
+    return new Depth(steps, draws, logits, [...transformer.buffers, ...own]);
+  }
+
+  /** From the next frame on the audio tokens are drawn so. */
+  drawAs({ audio, audioSeed }: Draws): void {
+    for (const draw of this.#draws) draw.drawAs({ sampling: audio, seed: audioSeed });
   }
 }
 
@@ -142,10 +153,10 @@ async function embed(
   return dispatches;
 }
 
-/** The codebook's norm and head, and the draw of its token. */
+/** The codebook's norm and head. */
 async function finish(
   gpu: Gpu,
-  { config, depth, options, weights, frame, steps }: DepthSpec,
+  { depth, weights, steps }: DepthSpec,
   k: number,
   x: BufferView,
   normed: BufferView,
@@ -176,22 +187,29 @@ async function finish(
     step,
   };
   dispatches.push(...(await createMatmuls(gpu, head)));
-  dispatches.push(
-    await createSampleToken(gpu, {
-      label: `depth ${k} sample-token`,
-      cols: config.card,
-      logits,
-      ...(options.guidance ? { guidance: { coefficient: options.guidance.coefficient } } : {}),
-      rows: frame.rows,
-      slot: 1 + k,
-      slots: 1 + config.depQ,
-      sampling: options.audio,
-      seed: options.seed,
-      forced: frame.forced,
-      sampled: frame.sampled,
-      handed: frame.handed,
-      step: steps.one,
-    }),
-  );
   return dispatches;
+}
+
+/** The draw of the codebook's token. */
+function drawAudio(
+  gpu: Gpu,
+  { config, options, frame, steps }: DepthSpec,
+  k: number,
+  logits: BufferView,
+): Promise<SampleToken> {
+  return createSampleToken(gpu, {
+    label: `depth ${k} sample-token`,
+    cols: config.card,
+    logits,
+    ...(options.guidance ? { guidance: { coefficient: options.guidance.coefficient } } : {}),
+    rows: frame.rows,
+    slot: 1 + k,
+    slots: 1 + config.depQ,
+    sampling: options.audio,
+    seed: options.seed,
+    forced: frame.forced,
+    sampled: frame.sampled,
+    handed: frame.handed,
+    step: steps.one,
+  });
 }

@@ -5,7 +5,13 @@ import type { Gpu } from "../../../src/gpu/device.ts";
 import { Readback, type ReadbackTicket } from "../../../src/gpu/readback.ts";
 import type { TensorFile } from "../../tensors/tensor-file.ts";
 import type { MoshiConfig } from "../config.ts";
-import type { FrameInput, FrameOutput, LanguageModel, LanguageModelOptions } from "../language-model.ts";
+import type {
+  Draws,
+  FrameInput,
+  FrameOutput,
+  LanguageModel,
+  LanguageModelOptions,
+} from "../language-model.ts";
 import { crossCondition, expectFrame, expectOptions, expectText } from "./frame-input.ts";
 import { Network } from "./network.ts";
 
@@ -104,6 +110,14 @@ export class GpuLanguageModel implements LanguageModel {
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  /**
+   * From the next frame on tokens are drawn so: to be followed by a reset, so that a session is drawn in one way.
+   * @throws RuntimeError "invalid-argument" for a temperature or a topK below 0.
+   */
+  drawAs(draws: Draws): void {
+    this.network.drawAs(draws);
   }
 
   async reset(): Promise<void> {

@@ -3,7 +3,7 @@ import type { Gpu } from "../../../src/gpu/device.ts";
 import { type DispatchTarget, record } from "../../../src/gpu/plan.ts";
 import type { TensorFile } from "../../tensors/tensor-file.ts";
 import type { MoshiConfig } from "../config.ts";
-import type { LanguageModelOptions } from "../language-model.ts";
+import type { Draws, LanguageModelOptions } from "../language-model.ts";
 import type { CrossCondition } from "./cross-attention.ts";
 import { Depth } from "./depth.ts";
 import { FrameBuffers } from "./frame-buffers.ts";
@@ -134,6 +134,12 @@ export class Network {
   /** Records the first `count` depth steps, each with the draw of its token. */
   recordDepth(pass: DispatchTarget, count: number): void {
     for (const step of this.depth?.steps.slice(0, count) ?? []) record(pass, step, this.sequences);
+  }
+
+  /** From the next frame on tokens are drawn so. Allocates nothing. */
+  drawAs(draws: Draws): void {
+    this.temporal.drawAs(draws);
+    this.depth?.drawAs(draws);
   }
 
   /** The next frame is a first frame. */

@@ -1,13 +1,17 @@
 import { createSlotPositions, emptySlots } from "../../../kernels/kv-cache.ts";
 import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
 import { createRmsNorm } from "../../../kernels/rms-norm/rms-norm.ts";
-import { createSampleToken } from "../../../kernels/sample-token/sample-token.ts";
+import {
+  createSampleToken,
+  type SampleToken,
+  type TokenDraw,
+} from "../../../kernels/sample-token/sample-token.ts";
 import { createTokenEmbedding } from "../../../kernels/token-embedding/token-embedding.ts";
 import { type BufferView, createBuffer } from "../../../src/gpu/buffers.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
 import type { Dispatch } from "../../../src/gpu/plan.ts";
 import type { MoshiConfig } from "../config.ts";
-import type { LanguageModelOptions } from "../language-model.ts";
+import type { Draws, LanguageModelOptions } from "../language-model.ts";
 import { type CrossCondition, createCrossAttention } from "./cross-attention.ts";
 import type { FrameBuffers } from "./frame-buffers.ts";
 import { type Steps, Transformer } from "./transformer.ts";
@@ -40,15 +44,23 @@ export class Temporal {
   readonly buffers: readonly GPUBuffer[];
   readonly #gpu: Gpu;
   readonly #slotPositions: BufferView;
+  readonly #draw: SampleToken;
+  readonly #textPadding: number;
 
   private constructor(
     gpu: Gpu,
     views: { out: BufferView; textLogits: BufferView; extraLogits: BufferView | null },
     slotPositions: BufferView,
-    dispatches: readonly Dispatch[],
+    {
+      dispatches,
+      draw,
+      textPadding,
+    }: { dispatches: readonly Dispatch[]; draw: SampleToken; textPadding: number },
     buffers: readonly GPUBuffer[],
   ) {
     this.#gpu = gpu;
+    this.#draw = draw;
+    this.#textPadding = textPadding;
     this.out = views.out;
     this.textLogits = views.textLogits;
     this.extraLogits = views.extraLogits;
@@ -91,8 +103,15 @@ export class Temporal {
       dispatches.push(...(await transformer.layer(i, layer, layer.norms, frame.rows, cross?.dispatches[i])));
     }
     dispatches.push(...(await finish(gpu, spec, transformer.x, views)));
+    const draw = await drawText(gpu, spec, views.textLogits);
+    const made = { dispatches: [...dispatches, draw], draw, textPadding: config.textPadding };
     const buffers = [...transformer.buffers, looked.buffer, ...(cross?.buffers ?? [])];
-    return new Temporal(gpu, views, slotPositions, dispatches, buffers);
+    return new Temporal(gpu, views, slotPositions, made, buffers);
+  }
+
+  /** From the next frame on the text token is drawn so. */
+  drawAs(draws: Draws): void {
+    this.#draw.drawAs(textDraw(draws, this.#textPadding));
   }
 
   /** Forgets what was seen: keys and values may stay, as nothing sees them. */
@@ -128,14 +147,14 @@ async function embed(
   return dispatches;
 }
 
-/** The output norm, the heads, and the draw of the text token. */
+/** The output norm and the heads. */
 async function finish(
   gpu: Gpu,
   spec: TemporalSpec,
   x: BufferView,
   views: { out: BufferView; textLogits: BufferView; extraLogits: BufferView | null },
 ): Promise<Dispatch[]> {
-  const { config, options, weights, frame, steps } = spec;
+  const { config, weights, steps } = spec;
   const { out, textLogits, extraLogits } = views;
   const step = steps.perSequence;
   const head = (label: string, matrix: TemporalWeights["textHead"], logits: BufferView) =>
@@ -153,23 +172,34 @@ async function finish(
     norm,
     ...(await head("text_linear", weights.textHead, textLogits)),
     ...(weights.extraHeads && extraLogits ? await head("extra_heads", weights.extraHeads, extraLogits) : []),
-    await createSampleToken(gpu, {
-      label: "text sample-token",
-      cols: config.textCardOut,
-      logits: textLogits,
-      ...(options.guidance ? { guidance: { coefficient: options.guidance.coefficient } } : {}),
-      rows: frame.rows,
-      slot: 0,
-      slots: 1 + config.depQ,
-      sampling: options.text,
-      seed: options.seed,
-      ...(options.textPaddingBonus
-        ? { bonus: { token: config.textPadding, logit: options.textPaddingBonus } }
-        : {}),
-      forced: frame.forced,
-      sampled: frame.sampled,
-      handed: frame.handed,
-      step: steps.one,
-    }),
   ];
+}
+
+/** The draw of the text token. */
+function drawText(
+  gpu: Gpu,
+  { config, options, frame, steps }: TemporalSpec,
+  logits: BufferView,
+): Promise<SampleToken> {
+  return createSampleToken(gpu, {
+    label: "text sample-token",
+    cols: config.textCardOut,
+    logits,
+    ...(options.guidance ? { guidance: { coefficient: options.guidance.coefficient } } : {}),
+    rows: frame.rows,
+    slot: 0,
+    slots: 1 + config.depQ,
+    ...textDraw({ ...options, textSeed: options.seed }, config.textPadding),
+    forced: frame.forced,
+    sampled: frame.sampled,
+    handed: frame.handed,
+    step: steps.one,
+  });
+}
+
+function textDraw(
+  { text, textSeed, textPaddingBonus = 0 }: Pick<Draws, "text" | "textSeed" | "textPaddingBonus">,
+  textPadding: number,
+): TokenDraw {
+  return { sampling: text, seed: textSeed, bonus: { token: textPadding, logit: textPaddingBonus } };
 }
