@@ -5,7 +5,9 @@
 //   y[r, k] = norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
 //
 //   x (rows, cols) f32.  w (2 out_cols, cols): entry points f32, f16, q8 and q4.  out (rows, out_cols) f32.  All row-major.
-//   Dispatch (ceil(out_cols / outputs_per_group), ceil(rows / row_tile), 1).
+//   A dispatch makes outputs [first_out, first_out + outputs). Their gates and their ups are each a run of rows in a buffer:
+//   one and the same, or two where all of w is more than a buffer holds.
+//   Dispatch (ceil(outputs / outputs_per_group), ceil(rows / row_tile), 1).
 //
 // The norm costs no pass of its own: the root is the same for a whole row, so it divides the finished sums.
 //
@@ -20,26 +22,42 @@ override workgroup_size: u32 = 32;
 override outputs_per_group: u32 = 8; // a multiple of 2
 override row_tile: u32 = 1;          // rows of x, 1 to 8
 
-struct Params { cols: u32, out_cols: u32, eps: f32, pad: u32 }
+struct Params {
+  cols: u32,
+  out_cols: u32,
+  eps: f32,
+  outputs: u32,
+  first_out: u32,
+  first_gate: u32, // row of the gates' buffer
+  first_up: u32,   // row of the ups'
+  pad: u32,
+}
 struct Step { rows: u32, pad0: u32, pad1: u32, pad2: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>; // (cols)
-@group(0) @binding(2) var<storage, read> w_f32: array<vec4f>;
-@group(0) @binding(2) var<storage, read> w_f16: array<vec2u>; // 4 halves
-@group(0) @binding(2) var<storage, read> w_q8: array<u32>;    // 4 signed bytes
-@group(0) @binding(2) var<storage, read> w_q4: array<u32>;    // 8 nibbles: of bytes 0 to 3 the low ones, then the high
-@group(0) @binding(3) var<storage, read> scales: array<f32>;  // (2 out_cols, cols / 32) for q8
-@group(0) @binding(3) var<storage, read> half_scales: array<u32>; // the same in 2 halves a word, for q4
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
-@group(0) @binding(5) var<uniform> params: Params;
-@group(0) @binding(6) var<uniform> step: Step;
+@group(0) @binding(2) var<storage, read> gate_f32: array<vec4f>;
+@group(0) @binding(2) var<storage, read> gate_f16: array<vec2u>; // 4 halves
+@group(0) @binding(2) var<storage, read> gate_q8: array<u32>;    // 4 signed bytes
+@group(0) @binding(2) var<storage, read> gate_q4: array<u32>;    // 8 nibbles: of bytes 0 to 3 the low ones, then the high
+@group(0) @binding(3) var<storage, read> gate_scales: array<f32>; // (rows of the buffer, cols / 32) for q8
+@group(0) @binding(3) var<storage, read> gate_half_scales: array<u32>; // the same in 2 halves a word, for q4
+@group(0) @binding(4) var<storage, read> up_f32: array<vec4f>;
+@group(0) @binding(4) var<storage, read> up_f16: array<vec2u>;
+@group(0) @binding(4) var<storage, read> up_q8: array<u32>;
+@group(0) @binding(4) var<storage, read> up_q4: array<u32>;
+@group(0) @binding(5) var<storage, read> up_scales: array<f32>;
+@group(0) @binding(5) var<storage, read> up_half_scales: array<u32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(8) var<uniform> step: Step;
 
 fn halves(bits: vec2u) -> vec4f { return vec4f(unpack2x16float(bits.x), unpack2x16float(bits.y)); }
 fn bytes(bits: u32) -> vec4f { return vec4f(unpack4xI8(bits)); }
 
 // Scale `i` of q4.
-fn half(i: u32) -> f32 { return unpack2x16float(half_scales[i / 2u])[i % 2u]; }
+fn gate_half(i: u32) -> f32 { return unpack2x16float(gate_half_scales[i / 2u])[i % 2u]; }
+fn up_half(i: u32) -> f32 { return unpack2x16float(up_half_scales[i / 2u])[i % 2u]; }
 
 // The low nibbles of a word of each of four rows, scaled.
 fn nibbles(bits: vec4u, scale: vec4f) -> mat4x4f {
@@ -49,16 +67,16 @@ fn nibbles(bits: vec4u, scale: vec4f) -> mat4x4f {
     scale.z * (vec4f(unpack4xU8(low.z)) - 8.0), scale.w * (vec4f(unpack4xU8(low.w)) - 8.0));
 }
 
-// What a subgroup works on: outputs n and n + 1 where they are before `end`, and the rows of w that make their gates and
-// then their ups, as indices of their first vec4.
+// What a subgroup works on: outputs n and n + 1 of the dispatch where they are before `end`, and the rows that make their
+// gates and then their ups, as indices of their first vec4.
 struct Tile { row: vec4u, n: u32, end: u32, first_row: u32 }
 
 fn tile(group: vec3u, start: u32, subgroup: u32) -> Tile {
   let n = group.x * outputs_per_group + start + subgroup * 2u;
   // Outputs past the end repeat the last one: loading them is harmless and every lane reaches the sums.
-  let gates = min(vec2u(n, n + 1u), vec2u(params.out_cols - 1u));
-  let rows = vec4u(gates, gates + params.out_cols);
-  let end = min(params.out_cols, (group.x + 1u) * outputs_per_group);
+  let outputs = min(vec2u(n, n + 1u), vec2u(params.outputs - 1u));
+  let rows = vec4u(outputs + params.first_gate, outputs + params.first_up);
+  let end = min(params.outputs, (group.x + 1u) * outputs_per_group);
   return Tile(rows * (params.cols / 4u), n, end, group.y * row_tile);
 }
 
@@ -85,7 +103,7 @@ fn finish(sums: ptr<function, Sums>, t: Tile, lane: u32) {
     let gated = total.xy / (1.0 + exp(min(-total.xy, vec2f(80.0)))) * total.zw;
     let r = t.first_row + m;
     if (lane < 2u && t.n + lane < t.end && r < step.rows) {
-      out[r * params.out_cols + t.n + lane] = gated[lane];
+      out[r * params.out_cols + params.first_out + t.n + lane] = gated[lane];
     }
   }
 }
@@ -103,7 +121,7 @@ fn f32_weights(
     var sums = Sums();
     for (var i = lane; i < params.cols / 4u; i += size) {
       let at = t.row + i;
-      add(&sums, mat4x4f(w_f32[at.x], w_f32[at.y], w_f32[at.z], w_f32[at.w]), t.first_row, i);
+      add(&sums, mat4x4f(gate_f32[at.x], gate_f32[at.y], up_f32[at.z], up_f32[at.w]), t.first_row, i);
     }
     finish(&sums, t, lane);
   }
@@ -122,7 +140,8 @@ fn f16_weights(
     var sums = Sums();
     for (var i = lane; i < params.cols / 4u; i += size) {
       let at = t.row + i;
-      let w = mat4x4f(halves(w_f16[at.x]), halves(w_f16[at.y]), halves(w_f16[at.z]), halves(w_f16[at.w]));
+      let w = mat4x4f(
+        halves(gate_f16[at.x]), halves(gate_f16[at.y]), halves(up_f16[at.z]), halves(up_f16[at.w]));
       add(&sums, w, t.first_row, i);
     }
     finish(&sums, t, lane);
@@ -144,8 +163,8 @@ fn q8_weights(
       let at = t.row + i;
       let block = at / 8u; // 8 vec4 share a scale
       let w = mat4x4f(
-        scales[block.x] * bytes(w_q8[at.x]), scales[block.y] * bytes(w_q8[at.y]),
-        scales[block.z] * bytes(w_q8[at.z]), scales[block.w] * bytes(w_q8[at.w]));
+        gate_scales[block.x] * bytes(gate_q8[at.x]), gate_scales[block.y] * bytes(gate_q8[at.y]),
+        up_scales[block.z] * bytes(up_q8[at.z]), up_scales[block.w] * bytes(up_q8[at.w]));
       add(&sums, w, t.first_row, i);
     }
     finish(&sums, t, lane);
@@ -166,8 +185,8 @@ fn q4_weights(
     for (var i = lane; i < params.cols / 8u; i += size) {
       let at = t.row / 2u + i;
       let block = at / 4u; // 4 words share a scale
-      let scale = vec4f(half(block.x), half(block.y), half(block.z), half(block.w));
-      let bits = vec4u(w_q4[at.x], w_q4[at.y], w_q4[at.z], w_q4[at.w]);
+      let scale = vec4f(gate_half(block.x), gate_half(block.y), up_half(block.z), up_half(block.w));
+      let bits = vec4u(gate_q4[at.x], gate_q4[at.y], up_q4[at.z], up_q4[at.w]);
       add(&sums, nibbles(bits, scale), t.first_row, 2u * i);
       add(&sums, nibbles(bits >> vec4u(4u), scale), t.first_row, 2u * i + 1u);
     }

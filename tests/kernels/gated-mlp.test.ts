@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { gatedMlpReference } from "../../kernels/gated-mlp/gated-mlp.reference.ts";
-import { createGatedMlp } from "../../kernels/gated-mlp/gated-mlp.ts";
+import { countGatedMlps, createGatedMlp, createGatedMlps } from "../../kernels/gated-mlp/gated-mlp.ts";
 import {
   fromHalf,
   type MatrixFormat,
@@ -23,6 +23,8 @@ interface Case {
   format?: MatrixFormat;
   scale?: number;
   tiling?: { rowTile: number; workgroupSize: number; rowsPerGroup: number };
+  /** Rows of a part of the matrix. Default: all. */
+  partRows?: number;
 }
 
 function stored(data: Float32Array, format: MatrixFormat): MatrixSource {
@@ -37,23 +39,29 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
   const norm = gaussian(2, cols, c.scale ?? 1);
   const source = stored(gaussian(3, 2 * outCols * cols), format);
   const out = output(gpu, "out", (rows + 2) * outCols);
-  const mlp = await createGatedMlp(gpu, {
+  const bits = { f32: 32, f16: 16, q8: 8, q4: 4 }[format];
+  const maxPartBytes = c.partRows ? (c.partRows * cols * bits) / 8 + 16 : undefined;
+  const size = { label: "w", rows: 2 * outCols, cols, format };
+  const gateUp = uploadMatrix(gpu, { ...size, ...(maxPartBytes ? { maxPartBytes } : {}) }, source);
+  if (c.partRows) expect(gateUp.parts[0]!.rows).toBe(Math.min(c.partRows, 2 * outCols));
+  const kernels = await createGatedMlps(gpu, {
     label: "gated-mlp",
     x: input(gpu, "x", x),
     norm: { weight: input(gpu, "norm", norm), eps: 0.5 },
-    gateUp: uploadMatrix(gpu, { label: "w", rows: 2 * outCols, cols, format }, source),
+    gateUp,
     out: out.view,
     step: step(gpu, rows),
     ...(c.tiling ? { tilings: [c.tiling] } : {}),
   });
-  await run(gpu, [mlp], rows);
+  expect(kernels).toHaveLength(countGatedMlps(outCols, c.partRows ?? 2 * outCols));
+  await run(gpu, kernels, rows);
   const actual = await out.f32();
   const expected = gatedMlpReference(x, norm, toFloats(source), 0.5);
   // Both factors are f32 sums of `cols` terms with the rounding of sqrt(cols) · 2^-24 of their spread sqrt(cols), and each
   // carries the other's size: up to a few times sqrt(cols).
-  const size = (c.scale ?? 1) ** 2 * cols;
+  const largest = (c.scale ?? 1) ** 2 * cols;
   expectClose(actual.subarray(0, expected.length), expected, {
-    absolute: 8 * Math.sqrt(cols) * size * 2 ** -24,
+    absolute: 8 * Math.sqrt(cols) * largest * 2 ** -24,
     relative: 2 ** -18,
   });
   expect([...actual.subarray(expected.length)].every(Number.isNaN)).toBe(true);
@@ -108,6 +116,36 @@ describeOnGpu("gated-mlp", (gpu) => {
     }
   }
 
+  // 22 rows: 11 gates, 11 ups. A part ends inside the gates, between the two, inside the ups; there are many; each is a row.
+  for (const partRows of [21, 15, 12, 11, 10, 7, 4, 3, 1]) {
+    it(`parts of ${partRows} rows of 22, in every format`, async () => {
+      for (const format of ["f32", "f16", "q8", "q4"] as const)
+        await check(gpu, { rows: 2, cols: 96, outCols: 11, format, partRows });
+    });
+  }
+
+  it("counts a dispatch for each run of outputs", () => {
+    // By hand: cuts at 0, 3, 6, 9 of the gates; 12 - 11 = 1, 4, 7, 10 of the ups; and 11.
+    expect(countGatedMlps(11, 3)).toBe(8);
+    expect(countGatedMlps(11, 11)).toBe(1);
+    expect(countGatedMlps(11, 22)).toBe(1);
+    // Moshi 7B in f16 where 128 MiB are bound at once: 16383 of 22528 rows.
+    expect(countGatedMlps(11_264, 16_383)).toBe(2);
+  });
+
+  it("refuses parts where there is to be one dispatch", async () => {
+    const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
+    const gateUp = uploadMatrix(
+      gpu,
+      { label: "w", rows: 8, cols: 32, format: "f32", maxPartBytes: 528 },
+      source,
+    );
+    const view = input(gpu, "any", gaussian(2, 32));
+    const spec = { label: "layers.1.gate_up", x: view, gateUp, out: view, step: step(gpu, 1) };
+    const norm = { weight: view, eps: 1e-6 };
+    await expect(createGatedMlp(gpu, { ...spec, norm })).rejects.toThrow("layers.1.gate_up: takes 2 buffers");
+  });
+
   for (const cols of [4, 28, 32, 36, 1024]) {
     it(`${cols} columns around the subgroup's reach`, () => check(gpu, { rows: 1, cols, outCols: 5 }));
   }
@@ -158,6 +196,8 @@ describeOnGpu("gated-mlp", (gpu) => {
     for (const format of ["f32", "f16", "q8", "q4"] as const) {
       await check(plain, { rows: 4, cols: 64, outCols: 33, format });
     }
+    for (const format of ["f32", "f16", "q8", "q4"] as const)
+      await check(plain, { rows: 2, cols: 96, outCols: 11, format, partRows: 4 });
     await check(plain, { rows: 1, cols: 64, outCols: 40, scale: 1000 });
     plain.close();
   });

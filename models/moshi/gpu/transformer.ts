@@ -1,5 +1,5 @@
 import { createAttention } from "../../../kernels/attention/attention.ts";
-import { createGatedMlp } from "../../../kernels/gated-mlp/gated-mlp.ts";
+import { createGatedMlps } from "../../../kernels/gated-mlp/gated-mlp.ts";
 import { createLayerCache, type LayerCache } from "../../../kernels/kv-cache.ts";
 import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
 import type { Matrix } from "../../../kernels/matrix.ts";
@@ -156,7 +156,7 @@ export class Transformer {
   /** x += down · (silu(gate) up), [gate; up] = gateUp · RMSNorm(x). */
   async feedForward(label: string, { gateUp, down }: LayerMatrices, norm: BufferView): Promise<Dispatch[]> {
     const { normEps, steps } = this.#spec;
-    const gated = await createGatedMlp(this.#gpu, {
+    const gated = await createGatedMlps(this.#gpu, {
       label: this.#label(`${label} gated-mlp`),
       x: this.x,
       norm: { weight: norm, eps: normEps },
@@ -164,7 +164,7 @@ export class Transformer {
       out: this.#gated,
       step: steps.perSequence,
     });
-    return [gated, ...(await this.#add(`${label} down`, this.#gated, down))];
+    return [...gated, ...(await this.#add(`${label} down`, this.#gated, down))];
   }
 
   /** A layer from its input to its output, without cross-attention. */
