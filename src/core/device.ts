@@ -34,11 +34,41 @@ export interface Speech {
   isStream?: boolean;
 }
 
-/** Text to speech. */
+/** Text to speech, phrase by phrase. */
 export interface Voice {
   readonly name: string;
   /** Speaks `text`; rejects with the signal's reason when flushed meanwhile. */
   synthesize(text: string, signal: AbortSignal): Promise<Speech>;
+  close(): Promise<void>;
+}
+
+/** A piece of speech, when it is made piece by piece. */
+export interface SpeechPiece extends Speech {
+  /** The word that begins with it; "" for none. */
+  word: string;
+}
+
+/** Speech that is made while its text still comes. */
+export interface Utterance {
+  /** Words that were given and begin in no piece yet. */
+  readonly unsaid: string;
+  /** Says these words after those before. Not after `end`. */
+  say(text: string): void;
+  /** Nothing more is to be said. */
+  end(): void;
+  /**
+   * Makes the next piece. One call at a time.
+   * @returns "starved" while that depends on words that have not been given, never after `end`; null when all has been made.
+   *   Rejects with the signal's reason when flushed; with anything else this utterance is over.
+   */
+  next(): Promise<SpeechPiece | "starved" | null>;
+}
+
+/** Text to speech that speaks while the text still comes: one utterance after the other. */
+export interface StreamingVoice {
+  readonly name: string;
+  /** Begins an utterance. The one before is over or was flushed. @param signal flushes it. */
+  begin(signal: AbortSignal): Utterance;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { Action, ActionSink, Played, Speaker, Voice } from "../core/device.ts";
+import type { Action, ActionSink, Played, Speaker, StreamingVoice, Voice } from "../core/device.ts";
 import { messageOf } from "../core/errors.ts";
 import type { InputEvent, MicroTurnOutput, OutputPart } from "../core/micro-turn.ts";
 import type { Account } from "./account.ts";
@@ -8,12 +8,13 @@ import { Phrases } from "./phrases.ts";
 import { judge, type Policy } from "./policy.ts";
 import { SoundOutput } from "./sound.ts";
 import { SpeakerQueue } from "./speaker-queue.ts";
-import { SpeechOutput } from "./speech.ts";
+import { SpeechOutput, type SpokenWords } from "./speech.ts";
+import { StreamedSpeech } from "./streamed-speech.ts";
 import type { Transcript } from "./transcript.ts";
 
 export interface OutputsOptions {
   clock: Clock;
-  voice: Voice;
+  voice: Voice | StreamingVoice;
   speaker: Speaker;
   account: Account;
   transcript: Transcript;
@@ -34,7 +35,7 @@ export class Outputs {
   readonly #policy: Policy;
   readonly #actionSinks: readonly ActionSink[];
   readonly #phrases = new Phrases();
-  readonly #speech: SpeechOutput;
+  readonly #speech: SpokenWords;
   readonly #sound: SoundOutput;
   readonly #transcript: Transcript;
 
@@ -46,15 +47,22 @@ export class Outputs {
     this.#actionSinks = options.actionSinks;
     this.#transcript = options.transcript;
     const speaker = new SpeakerQueue(options.clock, options.speaker);
-    this.#speech = new SpeechOutput(options.clock, options.voice, speaker, {
-      started: (text, startMs) => this.#account.write(startMs, { kind: "speech", text }),
-      played: (played, durationMs) => this.#played(played, options.transcript.add(played, durationMs)?.text),
-      voiceFailed: (fault) => this.#voiceFailed(fault),
-    });
-    this.#sound = new SoundOutput(options.clock, speaker, {
-      said: (text, startMs) => this.#account.write(startMs, { kind: "speech", text }),
-      heard: (stretch) => this.#soundHeard(stretch),
-    });
+    const report = {
+      said: (text: string, startMs: number) => this.#account.write(startMs, { kind: "speech", text }),
+      heard: (stretch: Stretch) => this.#soundHeard(stretch),
+      voiceFailed: (fault: unknown) => this.#voiceFailed(fault),
+    };
+    const { clock, voice } = options;
+    this.#speech =
+      "begin" in voice
+        ? new StreamedSpeech(clock, voice, speaker, report)
+        : new SpeechOutput(clock, voice, speaker, {
+            ...report,
+            started: report.said,
+            played: (played, durationMs) =>
+              this.#played(played, options.transcript.add(played, durationMs)?.text),
+          });
+    this.#sound = new SoundOutput(clock, speaker, report);
   }
 
   /** True when nothing is under way that a person could hear. */
@@ -76,9 +84,9 @@ export class Outputs {
     return this.#sound.dropped;
   }
 
-  /** Times that the model's own sound came too late to go on without a pause. */
+  /** Times that the model's own sound, or a voice's, came too late to go on without a pause. */
   get underruns(): number {
-    return this.#sound.underruns;
+    return this.#sound.underruns + this.#speech.underruns;
   }
 
   /** @throws the speaker's RuntimeError if it has failed. */
@@ -111,6 +119,7 @@ export class Outputs {
     }
     const phrase = this.#phrases.endBlock(output.unfinished ?? false);
     if (phrase !== "") this.#speech.say(phrase);
+    else if (!output.unfinished) this.#speech.pause();
   }
 
   /** Falls silent at once and forgets what was still to be said. @returns those words. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import type { ActionSink, Source, Speaker, Voice } from "../core/device.ts";
+import type { ActionSink, Source, Speaker, StreamingVoice, Voice } from "../core/device.ts";
 import { type Log, stderrLog } from "../core/log.ts";
 import type { MicroTurnInput, MicroTurnOutput } from "../core/micro-turn.ts";
 import type { InteractionModel } from "../core/model.ts";
@@ -23,7 +23,7 @@ export interface SessionOptions {
   /** At most one of kind audio and one of kind video; any number of kind events. */
   sources: readonly Source[];
   /** Closed by the caller. */
-  voice: Voice;
+  voice: Voice | StreamingVoice;
   /** Closed by the session: finished when it ends well or is aborted, discarded when it fails. */
   speaker: Speaker;
   observers?: readonly SessionObserver[];

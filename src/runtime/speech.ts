@@ -4,7 +4,7 @@ import { RuntimeError } from "../core/errors.ts";
 import type { SpeakerQueue } from "./speaker-queue.ts";
 
 /** Phrases that wait for the voice. Beyond it the oldest goes: a stale count is worth less than the present one. */
-const CAPACITY = 32;
+export const CAPACITY = 32;
 
 /** What speech output reports. Called between the steps of its own work; must not throw. */
 export interface SpeechListener {
@@ -16,10 +16,35 @@ export interface SpeechListener {
   voiceFailed(fault: unknown): void;
 }
 
-/** Takes phrases to the voice and on to the speaker, in order, and never more than 400 ms ahead of what sounds. */
-export class SpeechOutput {
+/** Speaks what a model says, in order, and never more than 400 ms ahead of what sounds. */
+export interface SpokenWords {
   /** Phrases that were given up because too many waited. */
+  readonly dropped: number;
+  /** Times that the rest of what was being said came too late to go on without a pause. */
+  readonly underruns: number;
+  /** True when nothing waits, is being spoken or sounds. */
+  readonly idle: boolean;
+  /** What has not sounded to its end: phrases, or pieces of one. */
+  readonly waiting: number;
+  /** Queues one phrase. @throws the speaker's RuntimeError if it has failed since. */
+  say(phrase: string): void;
+  /** The model has said nothing in this micro-turn. */
+  pause(): void;
+  /**
+   * Gives way: drops everything that has not sounded, at once.
+   * @returns the words that were still to come or were cut, for the account; "" if the speaker was silent.
+   */
+  flush(): string;
+  /** Resolves when all has sounded. @throws the speaker's RuntimeError. */
+  drained(): Promise<void>;
+  throwIfFailed(): void;
+}
+
+/** Takes phrases to a voice and on to the speaker, each as a whole. */
+export class SpeechOutput implements SpokenWords {
   dropped = 0;
+  /** A phrase is whole before it sounds. */
+  readonly underruns = 0;
   readonly #clock: Clock;
   readonly #voice: Voice;
   readonly #speaker: SpeakerQueue;
@@ -39,17 +64,14 @@ export class SpeechOutput {
     this.#listener = listener;
   }
 
-  /** True when nothing waits, is being spoken or sounds. */
   get idle(): boolean {
     return this.#worker === null && this.#playing.size === 0;
   }
 
-  /** Phrases that have not sounded to their end. */
   get waiting(): number {
     return this.#waiting.length + this.#underWay.length;
   }
 
-  /** Queues one phrase. @throws the speaker's RuntimeError if it has failed since. */
   say(phrase: string): void {
     this.throwIfFailed();
     this.#waiting.push(phrase);
@@ -60,10 +82,9 @@ export class SpeechOutput {
     this.#worker ??= this.#work();
   }
 
-  /**
-   * Gives way: drops everything that has not sounded, at once.
-   * @returns the words that were still to come or were cut, for the account; "" if the speaker was silent.
-   */
+  /** A phrase does not wait for the next one. */
+  pause(): void {}
+
   flush(): string {
     const silenced = [...this.#underWay, ...this.#waiting.splice(0)].join(" ");
     this.#flushing.abort(new RuntimeError("internal", { part: "speech", problem: "flushed" }));
@@ -72,7 +93,6 @@ export class SpeechOutput {
     return silenced;
   }
 
-  /** Resolves when all has sounded. @throws the speaker's RuntimeError. */
   async drained(): Promise<void> {
     while (!this.idle) await Promise.all([this.#worker, ...this.#playing]);
     this.throwIfFailed();
