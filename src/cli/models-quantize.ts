@@ -1,10 +1,15 @@
 import { resolve } from "node:path";
+import { findParitySets } from "../../models/moshi/parity/parity-set.ts";
 import { quantizeMoshi } from "../../models/moshi/quantize.ts";
 import type { QuantizedTensor } from "../../models/tensors/quantize.ts";
 import { EXIT, RuntimeError } from "../core/errors.ts";
 import { choiceOption, type Invocation, requiredArgument } from "./command.ts";
 
-/** `microturn models quantize SRC DST --weights q8|q4` */
+/**
+ * `microturn models quantize SRC DST --weights q8|q4 [--parity]`
+ *
+ * With --parity SRC holds outputs of the original implementation too, and the copy's logits are compared with them.
+ */
 export async function modelsQuantize(invocation: Invocation): Promise<number> {
   const { values, io } = invocation;
   const from = resolve(requiredArgument(invocation, "models quantize", "SRC"));
@@ -18,9 +23,15 @@ export async function modelsQuantize(invocation: Invocation): Promise<number> {
     });
   }
   const json = values.json === true;
+  // Said before the work is done, if there is nothing to compare with.
+  if (values.parity === true) await findParitySets(from);
   const done = (tensor: QuantizedTensor): void => io.out(json ? `${JSON.stringify(tensor)}\n` : row(tensor));
   const tensors = await quantizeMoshi(from, resolve(to), { format, done });
   if (!json) io.out(summary(tensors, resolve(to)));
+  if (values.parity === true) {
+    const { compareSets } = await import("./parity.ts");
+    await compareSets(await findParitySets(resolve(to)), { weights: format, asJson: json, io });
+  }
   return EXIT.ok;
 }
 

@@ -1,8 +1,13 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { runParity } from "../../models/moshi/parity/parity.ts";
+import { findParitySets } from "../../models/moshi/parity/parity-set.ts";
 import { openSafetensors } from "../../models/tensors/safetensors.ts";
 import { main } from "../../src/cli/program.ts";
+import { describeOnGpu } from "../kernels/harness.ts";
+import { SMALL } from "../models/moshi/gpu/random-checkpoint.ts";
+import { referenceBackend, smallSet, writeSet } from "../models/moshi/parity/small-set.ts";
 import { seededUniform } from "../models/native/random-checkpoint.ts";
 import { rawSafetensorsFile } from "../models/native/safetensors-file.ts";
 import { CapturedIo } from "./io.ts";
@@ -188,6 +193,12 @@ test.each<[string, (from: string, root: string) => string[], number, RegExp]>([
     /'f16' is none of q8, q4/,
   ],
   [
+    "a comparison with nothing",
+    (from, root) => [from, join(root, "to"), "--weights", "q8", "--parity"],
+    78,
+    /from lacks .*outputs to compare with/,
+  ],
+  [
     "a folder without weights",
     (_, root) => [root, join(root, "to"), "--weights", "q8"],
     69,
@@ -206,4 +217,28 @@ test("infinity is refused by name, and the folder is not left half made", async 
   expect(status).toBe(78);
   expect(io.stderr).toContain("in_proj_weight holds Infinity at element 5");
   expect(readdirSync(root)).toEqual(["from"]);
+});
+
+describeOnGpu("models quantize --parity", () => {
+  test("says how far the logits of the copy are off, as the double-precision network finds it", async () => {
+    const root = temporaryFolder();
+    const [from, to] = [join(root, "from"), join(root, "to")];
+    await writeSet(from, await smallSet());
+    const { status, io } = await quantize(from, to, "--weights", "q4", "--parity", "--json");
+    expect({ status, err: io.stderr }).toEqual({ status: 0, err: "" });
+    const logits = io.jsonLines().filter(({ check }) => check === "teacher-forced");
+    expect(logits.map(({ set, weights, output }) => [set, weights, output])).toEqual(
+      ["text_logits", "transformer_out", "dep_logits", "likeliest"].map((output) => [".", "q4", output]),
+    );
+    const [set] = await findParitySets(to);
+    const report = await runParity(set!, referenceBackend(SMALL, "q4"));
+    if (!("checks" in report)) throw new Error("the set was not tried");
+    const [teacherForced] = report.checks;
+    for (const [i, expected] of teacherForced!.outputs.slice(0, 3).entries()) {
+      if (expected.kind !== "numbers") throw new Error(expected.output);
+      expect(expected.rms).toBeGreaterThan(0.01);
+      // The device rounds embeddings and heads to halves as well, which is a hundredth of what q4 does.
+      expect(Math.abs((logits[i]!.rms as number) / expected.rms - 1)).toBeLessThan(0.05);
+    }
+  }, 240_000);
 });

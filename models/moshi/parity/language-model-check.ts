@@ -8,6 +8,7 @@ import type { FrameInput, LanguageModel } from "../language-model.ts";
 import type { ParityBackend } from "./backend.ts";
 import { checkConditions, describedBy, speechConditions } from "./conditions-check.ts";
 import { FixtureFile, type Rows } from "./fixture-file.ts";
+import { LedModel, likeliest, likeliestOfRows } from "./led-model.ts";
 import { guidedRuns, type ParitySet } from "./parity-set.ts";
 import { checkPromptedRun } from "./personaplex-check.ts";
 import { type CheckReport, NumberComparison, TokenComparison } from "./report.ts";
@@ -79,6 +80,7 @@ function checkTeacherForced({ set, config, judged }: SetContext, model: Language
     ].filter(({ isThere }) => isThere);
     const expected = await Promise.all(outputs.map(({ name, shape }) => file.numbers(name, shape)));
     const compared = outputs.map(({ name }) => new NumberComparison(name, limit));
+    const choices = new TokenComparison("likeliest", false);
     for (let t = 0; t < steps; t++) {
       const next = column(delayed, t + 1);
       const input: FrameInput = { tokens: column(delayed, t), inspect: true };
@@ -92,18 +94,22 @@ function checkTeacherForced({ set, config, judged }: SetContext, model: Language
         extra_heads: extraHeads,
       };
       for (const [i, { name }] of outputs.entries()) {
-        compared[i]!.add(actual[name as keyof typeof actual], expected[i]!.at(t), `step ${t}`);
+        const original = expected[i]!.at(t);
+        compared[i]!.add(actual[name as keyof typeof actual], original, `step ${t}`);
+        if (name === "text_logits")
+          choices.addOne(likeliest(textLogits), likeliest(original), `step ${t}, text`);
+        if (name === "dep_logits")
+          choices.add(likeliestOfRows(depthLogits, card), likeliestOfRows(original, card), `step ${t}`);
       }
     }
-    return { set: set.name, check: "teacher-forced", outputs: compared.map((output) => output.report()) };
+    // Where the logits are within their tolerance the choices follow from them.
+    const told = judged ? compared : [...compared, choices];
+    return { set: set.name, check: "teacher-forced", outputs: told.map((output) => output.report()) };
   });
 }
 
-function checkGreedy(
-  { set, config, judged }: SetContext,
-  name: string,
-  model: LanguageModel,
-): Promise<CheckReport> {
+function checkGreedy(context: SetContext, name: string, model: LanguageModel): Promise<CheckReport> {
+  const { set, config, judged } = context;
   return FixtureFile.with(join(set.path, `${name}.safetensors`), async (file) => {
     const { nQ, depQ, textCardOut } = config;
     const user = await file.tokens("user_tokens", [null, nQ - depQ]);
@@ -118,17 +124,22 @@ function checkGreedy(
       sampled: new TokenComparison("sampled", judged),
       returned: new TokenComparison("returned", judged),
     };
-    const generation = new Generation(model, config);
-    // After a token of its own a run is another one: what follows is not compared.
-    for (let t = 0; t < steps && !compared.sampled.hasDiffered; t++) {
+    const said = (t: number) => ({ text: texts.all[t]!, audio: audio?.at(t) ?? [] });
+    const led = new LedModel(model, said);
+    const generation = new Generation(judged ? model : led, config);
+    // After a token of its own a run is another one: what follows is not compared, unless it is led.
+    for (let t = 0; t < steps && !(judged && compared.sampled.hasDiffered); t++) {
       const place = `step ${t}`;
       const { frame, sampled } = await generation.step(user.at(t), { inspect: true });
+      const own = judged ? sampled : led.own;
       compared.logits.add(sampled.inspected!.textLogits, logits.at(t), place);
-      compared.sampled.addOne(sampled.text, texts.all[t]!, `${place}, text`);
-      if (audio) compared.sampled.add(sampled.audio, audio.at(t), place);
+      compared.sampled.addOne(own.text, texts.all[t]!, `${place}, text`);
+      if (audio) compared.sampled.add(own.audio, audio.at(t), place);
       const nothing = new Int32Array(1 + depQ).fill(-2);
       compared.returned.add(frame ?? nothing, valid.all[t] === 1 ? returned.at(t) : nothing, place);
     }
-    return { set: set.name, check: name, outputs: Object.values(compared).map((output) => output.report()) };
+    // What comes out of a run that is led is what was put into it.
+    const told = judged ? Object.values(compared) : [compared.logits, compared.sampled];
+    return { set: set.name, check: name, outputs: told.map((output) => output.report()) };
   });
 }

@@ -1,6 +1,14 @@
 import { join } from "node:path";
-import { PersonaPlex, type PersonaPlexStep, type Prompt, personaPlexWindow } from "../personaplex.ts";
+import type { LanguageModel } from "../language-model.ts";
+import {
+  PersonaPlex,
+  type PersonaPlexOptions,
+  type PersonaPlexStep,
+  type Prompt,
+  personaPlexWindow,
+} from "../personaplex.ts";
 import { FixtureFile, type Rows } from "./fixture-file.ts";
+import { LedModel, likeliest, likeliestOfRows, type StepTokens } from "./led-model.ts";
 import { type CheckReport, NumberComparison, TokenComparison } from "./report.ts";
 import { LOGIT_TOLERANCE, type SetContext, withModel } from "./set-context.ts";
 
@@ -15,10 +23,9 @@ export async function checkPromptedRun(context: SetContext): Promise<CheckReport
       const silence = [...(await file.tokens("silence", [CODEBOOKS])).all];
       const sine = [...(await file.tokens("sine", [CODEBOOKS])).all];
       const options = { silence, sine, depthSteps: config.depQ };
-      const session = new PersonaPlex(model, config, options);
-      const byCodes = await checkByCodes(context, file, session);
-      await session.reset();
-      return [byCodes, await checkReplay(context, file, session)];
+      const byCodes = await checkByCodes(context, file, model, options);
+      await model.reset();
+      return [byCodes, await checkReplay(context, file, new PersonaPlex(model, config, options))];
     }),
   );
 }
@@ -26,12 +33,13 @@ export async function checkPromptedRun(context: SetContext): Promise<CheckReport
 async function checkByCodes(
   { set, config, judged }: SetContext,
   file: FixtureFile,
-  session: PersonaPlex,
+  model: LanguageModel,
+  options: PersonaPlexOptions,
 ): Promise<CheckReport> {
   const { depQ, card, textCardOut } = config;
   const returned = await file.tokens("returned", [null, 1 + config.nQ]);
-  const present = await file.tokens("logits_present", [returned.count]);
-  const modelRuns = present.all.filter((flag) => flag === 1).length;
+  const present = (await file.tokens("logits_present", [returned.count])).all;
+  const modelRuns = present.filter((flag) => flag === 1).length;
   const textLogits = await file.numbers("text_logits", [modelRuns, textCardOut]);
   const audioLogits = await file.numbers("audio_logits", [modelRuns, depQ, card]);
   const voice = rows(await file.tokens("voice_codes", [null, CODEBOOKS]));
@@ -39,26 +47,44 @@ async function checkByCodes(
   const compared = {
     text: new NumberComparison("text_logits", limit),
     audio: new NumberComparison("audio_logits", limit),
+    sampled: new TokenComparison("sampled", judged),
     returned: new TokenComparison("returned", judged),
   };
+  const runOf = (call: number): number => present.subarray(0, call).filter((flag) => flag === 1).length;
+  const said = (call: number): StepTokens | null => {
+    if (present[call] !== 1) return null;
+    const run = runOf(call);
+    return { text: likeliest(textLogits.at(run)), audio: likeliestOfRows(audioLogits.at(run), card) };
+  };
+  // The first call runs no network.
+  const led = new LedModel(model, (step) => said(step + 1));
+  const session = new PersonaPlex(judged ? model : led, config, options);
   let call = 0;
-  let run = 0;
   for await (const { frame, sampled } of steps(file, session, voice, true)) {
-    if (compared.returned.hasDiffered) break;
+    if (judged && compared.returned.hasDiffered) break;
     const place = `call ${call}`;
     compareFrame(compared.returned, frame, returned.at(call), place);
-    if (present.all[call++] !== 1) continue;
-    compared.text.add(sampled!.inspected!.textLogits, textLogits.at(run), place);
+    const original = said(call);
+    const run = runOf(call++);
+    if (!original) continue;
+    const { textLogits: text, depthLogits } = sampled!.inspected!;
+    compared.text.add(text, textLogits.at(run), place);
     // The original's depth cache hides its first step in the last one, which nothing that is said depends on.
-    const judgedLogits = (depQ - 1) * card;
-    const expected = audioLogits.at(run++).subarray(0, judgedLogits);
-    compared.audio.add(sampled!.inspected!.depthLogits.subarray(0, judgedLogits), expected, place);
+    const last = depQ - 1;
+    const expected = audioLogits.at(run).subarray(0, last * card);
+    compared.audio.add(depthLogits.subarray(0, last * card), expected, place);
+    const own = judged ? sampled! : led.own;
+    compared.sampled.addOne(own.text, original.text, `${place}, text`);
+    compared.sampled.add(
+      Array.from(own.audio).slice(0, last),
+      Array.from(original.audio).slice(0, last),
+      place,
+    );
   }
-  return {
-    set: set.name,
-    check: "prompted-run",
-    outputs: Object.values(compared).map((output) => output.report()),
-  };
+  // What comes out of a run that is led is what was put into it.
+  const { text, audio, sampled, returned: frames } = compared;
+  const told = judged ? [text, audio, frames] : [text, audio, sampled];
+  return { set: set.name, check: "prompted-run", outputs: told.map((output) => output.report()) };
 }
 
 async function checkReplay(

@@ -7,7 +7,9 @@ export interface NumbersReport {
   output: string;
   /** Largest |actual - expected|. NaN if anything was no number. */
   largest: number;
-  /** Where that is: "step 3, element 17". */
+  /** Root of the mean squared difference. */
+  rms: number;
+  /** Where the largest is: "step 3, element 17". */
   at: string;
   compared: number;
   /** Null where the difference is only reported. */
@@ -19,6 +21,8 @@ export interface TokensReport {
   kind: "tokens";
   output: string;
   compared: number;
+  /** How many of these are the original's. */
+  same: number;
   /** The first that is not the original's. */
   firstDifference: { at: string; actual: number; expected: number } | null;
   /** Differences that rounding explains: near-ties in the original itself. */
@@ -40,6 +44,7 @@ export class NumberComparison {
   readonly #output: string;
   readonly #tolerance: number | null;
   #largest = 0;
+  #squares = 0;
   #at = "";
   #compared = 0;
 
@@ -55,6 +60,7 @@ export class NumberComparison {
       // What one side lacks is no number either.
       const difference = Math.abs((actual[i] ?? Number.NaN) - (expected[i] ?? Number.NaN));
       this.#compared++;
+      this.#squares += difference * difference;
       if (difference <= this.#largest || Number.isNaN(this.#largest)) continue;
       this.#largest = difference;
       this.#at = `${place}, element ${i}`;
@@ -67,6 +73,7 @@ export class NumberComparison {
       kind: "numbers",
       output: this.#output,
       largest: this.#largest,
+      rms: this.#compared === 0 ? 0 : Math.sqrt(this.#squares / this.#compared),
       at: this.#at,
       compared: this.#compared,
       tolerance,
@@ -80,6 +87,7 @@ export class TokenComparison {
   readonly #output: string;
   readonly #judged: boolean;
   #compared = 0;
+  #same = 0;
   #nearTies = 0;
   #first: TokensReport["firstDifference"] = null;
 
@@ -101,7 +109,8 @@ export class TokenComparison {
 
   addOne(actual: number, expected: number, at: string): void {
     this.#compared++;
-    if (actual !== expected) this.#first ??= { at, actual, expected };
+    if (actual === expected) this.#same++;
+    else this.#first ??= { at, actual, expected };
   }
 
   /** Counts one whose difference says nothing. */
@@ -114,6 +123,7 @@ export class TokenComparison {
       kind: "tokens",
       output: this.#output,
       compared: this.#compared,
+      same: this.#same,
       firstDifference: this.#first,
       nearTies: this.#nearTies,
       judged: this.#judged,

@@ -111,6 +111,41 @@ describe("a set of the layout", () => {
     expect(isWithin(await reportOf(path, "q8"))).toBe(true);
   });
 
+  test("of coarser weights it says how far every logit and how many choices are off", async () => {
+    const { text_card: textCard, dep_q: depQ, card } = SMALL;
+    const path = await setWith(({ teacherForced, greedy }) => {
+      // One choice becomes another, and by how much is known.
+      change(teacherForced.text_logits!, 3 * textCard + 7, (value) => value + 300);
+      change(teacherForced.transformer_out!, 1, (value) => value - 8);
+      // A run that said something else once: the network is led through it and is compared to its end.
+      change(greedy.sampled_audio!, 4 * depQ + 1, (token) => (token + 1) % card);
+    });
+    const report = await reportOf(path, "q8");
+    const outputs = outputsOf(report);
+    expect(Object.keys(outputs)).toEqual([
+      "teacher-forced text_logits",
+      "teacher-forced transformer_out",
+      "teacher-forced dep_logits",
+      "teacher-forced likeliest",
+      "greedy text_logits",
+      "greedy sampled",
+    ]);
+    const text = outputs["teacher-forced text_logits"]!;
+    expect(text.kind === "numbers" && text.rms).toBeCloseTo(300 / Math.sqrt(STEPS * textCard), 3);
+    const out = outputs["teacher-forced transformer_out"]!;
+    expect(out.kind === "numbers" && out.rms).toBeCloseTo(8 / Math.sqrt(STEPS * SMALL.dim), 4);
+    expect(outputs["teacher-forced likeliest"]).toMatchObject({
+      compared: STEPS * (1 + depQ),
+      same: STEPS * (1 + depQ) - 1,
+      firstDifference: { at: "step 3, text", expected: 7 },
+    });
+    expect(outputs["greedy sampled"]).toMatchObject({
+      compared: STEPS * (1 + depQ),
+      firstDifference: { at: "step 4, row 1" },
+    });
+    expect(isWithin(report)).toBe(true);
+  });
+
   test("fails where a frame comes out too early", async () => {
     const report = await reportOf(
       await setWith(({ greedy }) => {
@@ -220,6 +255,9 @@ describeOnGpu("microturn parity", () => {
         tolerance: null,
       });
       expect(lines[0]!.largest).toBeGreaterThan(1e-4);
+      expect(lines[0]!.rms).toBeGreaterThan(1e-5);
+      expect(lines[0]!.rms).toBeLessThan(lines[0]!.largest as number);
+      expect(lines[3]).toMatchObject({ output: "likeliest", compared: 30, judged: false });
     },
     SLOW_MS,
   );
@@ -238,6 +276,11 @@ for (const name of ["a/personaplex", "b/lm_tts"]) {
         const wrong = Object.entries(outputsOf(report)).filter(([, { ok }]) => !ok);
         expect(wrong).toEqual([]);
         expect(Object.keys(outputsOf(report)).length).toBeGreaterThanOrEqual(4);
+        // Led through the run, it says all of it by itself.
+        const led = outputsOf(await runParity(set!, referenceBackend(json, "q8")));
+        const tokens = Object.entries(led).filter(([, { kind }]) => kind === "tokens");
+        expect(tokens.length).toBeGreaterThanOrEqual(2);
+        for (const [name, output] of tokens) expect(output, name).toMatchObject({ firstDifference: null });
       },
       SLOW_MS,
     );
