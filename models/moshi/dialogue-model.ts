@@ -2,6 +2,7 @@ import { RuntimeError } from "../../src/core/errors.ts";
 import { stderrLog } from "../../src/core/log.ts";
 import type { MicroTurnInput, MicroTurnOutput, OutputPart } from "../../src/core/micro-turn.ts";
 import type { InteractionModel, ModelDescription, Perception } from "../../src/core/model.ts";
+import type { Conversation, ConversationWishes } from "./conversation.ts";
 import { FRAME_MS, type FrameReply, type HeardFrame, SAMPLE_RATE_HZ } from "./dialogue.ts";
 
 const PART = "moshi model";
@@ -17,12 +18,17 @@ export interface DialogueEngine {
    * @throws RuntimeError "gpu-device-lost" only when the device could not be brought back.
    */
   step(frames: readonly HeardFrame[]): Promise<{ replies: readonly FrameReply[]; isNew: boolean }>;
+  /** Forgets the conversation; the next one is as the one before. */
   reset(): Promise<void>;
+  /** The same, with the next one as is said here. */
+  begin(conversation: Conversation): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface DialogueModelOptions {
   engine: DialogueEngine;
+  /** What a conversation is like that is wished for so. */
+  conversationOf: (wishes: ConversationWishes) => Promise<Conversation>;
   description: ModelDescription;
   /** How far what it puts out may lie behind what it hears, ms. */
   lagMs: number;
@@ -37,13 +43,15 @@ export class DialogueModel implements InteractionModel {
   };
   readonly lagMs: number;
   readonly #engine: DialogueEngine;
+  readonly #conversationOf: DialogueModelOptions["conversationOf"];
   readonly #description: ModelDescription;
   /** Session time at which the conversation began, ms; null before its first frame. */
   #originMs: number | null = null;
   #isStepping = false;
 
-  constructor({ engine, description, lagMs }: DialogueModelOptions) {
+  constructor({ engine, conversationOf, description, lagMs }: DialogueModelOptions) {
     this.#engine = engine;
+    this.#conversationOf = conversationOf;
     this.#description = description;
     this.lagMs = lagMs;
   }
@@ -75,6 +83,20 @@ export class DialogueModel implements InteractionModel {
   async reset(): Promise<void> {
     this.#originMs = null;
     await this.#engine.reset();
+  }
+
+  /**
+   * Forgets the session, and begins one that has what is wished for, whatever the one before had. It stays so over resets.
+   *
+   * @returns how it is.
+   * @throws RuntimeError "invalid-argument" for a voice that the checkpoint does not have, or a persona where there is none;
+   *   "invalid-checkpoint" for a voice that is none.
+   */
+  async begin(wishes: ConversationWishes): Promise<Conversation> {
+    const conversation = await this.#conversationOf(wishes);
+    this.#originMs = null;
+    await this.#engine.begin(conversation);
+    return conversation;
   }
 
   async close(): Promise<void> {

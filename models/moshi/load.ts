@@ -1,6 +1,7 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { RuntimeError } from "../../src/core/errors.ts";
 import { WorkerClient } from "../worker/worker-client.ts";
+import { type Conversation, conversationOf, usualConversation } from "./conversation.ts";
 import type { HeardFrame } from "./dialogue.ts";
 import { type DialogueEngine, DialogueModel } from "./dialogue-model.ts";
 import { findMoshiFiles } from "./files.ts";
@@ -45,8 +46,10 @@ export async function loadMoshiModel(options: MoshiModelOptions): Promise<Dialog
     part: "moshi model",
     workerData,
   });
+  const usual = usualConversation(files, { ...settings, persona });
   return new DialogueModel({
     engine: new WorkerEngine(client, ready.adapter),
+    conversationOf: (wishes) => conversationOf(files, usual, wishes),
     description: {
       model: `${files.kind}/${basename(files.directory)}`,
       backend: "gpu",
@@ -88,6 +91,10 @@ class WorkerEngine implements DialogueEngine {
 
   async reset(): Promise<void> {
     await this.#client.call("reset", null);
+  }
+
+  async begin(conversation: Conversation): Promise<void> {
+    await this.#client.call("begin", conversation);
   }
 
   close(): Promise<void> {

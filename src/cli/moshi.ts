@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { z } from "zod";
+import type { DialogueModel } from "../../models/moshi/dialogue-model.ts";
 import type { Profile } from "../config/profile.ts";
 import { RuntimeError } from "../core/errors.ts";
-import type { InteractionModel } from "../core/model.ts";
 import { digestsOf, type ModelLock } from "./checkpoints.ts";
 
 /** What the index of a checkpoint in several files says of them. */
@@ -13,7 +13,7 @@ const shardIndex = z.object({ weight_map: z.record(z.string(), z.string()) });
  * A checkpoint of the Moshi family, as a profile wants it run.
  * @throws RuntimeError "invalid-configuration" for a backend that this family does not have; else see loadMoshiModel.
  */
-export async function loadMoshi(directory: string, profile: Profile): Promise<InteractionModel> {
+export async function loadMoshi(directory: string, profile: Profile): Promise<DialogueModel> {
   const { backend, weights, temperature = null, seed, persona } = profile;
   if (backend === "cpu") {
     throw new RuntimeError("invalid-configuration", {

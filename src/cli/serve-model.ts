@@ -1,4 +1,5 @@
 import { parse } from "node:path";
+import type { Conversation, ConversationWishes } from "../../models/moshi/conversation.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { MicroTurnOutput } from "../core/micro-turn.ts";
 import type { InteractionModel } from "../core/model.ts";
@@ -11,17 +12,24 @@ import {
   type SessionOptions,
 } from "../serve/session.ts";
 
+/** A model of sessions that begins each of them as its client wishes. */
+export interface ServedModel extends InteractionModel {
+  /**
+   * Forgets the session, and begins one that has what is wished for, whatever the one before had.
+   * @throws RuntimeError "invalid-argument" for what it does not have.
+   */
+  begin(wishes: ConversationWishes): Promise<Conversation>;
+}
+
 /** A model of sessions, given to clients: its micro-turn must be a frame, and what it hears 24 kHz. */
 export class ModelEngine implements DuplexEngine {
-  readonly #model: InteractionModel;
-  readonly #settings: SessionOptions;
+  readonly #model: ServedModel;
 
   /**
    * @param model closed with this.
-   * @param settings what it was loaded with.
    * @throws RuntimeError "invalid-configuration" for a model of another micro-turn or rate.
    */
-  constructor(model: InteractionModel, settings: SessionOptions) {
+  constructor(model: ServedModel) {
     const { microTurnMs, audioSampleRateHz } = model.perception;
     if (microTurnMs !== FRAME_MS || audioSampleRateHz !== SAMPLE_RATE_HZ) {
       throw new RuntimeError("invalid-configuration", {
@@ -31,7 +39,6 @@ export class ModelEngine implements DuplexEngine {
       });
     }
     this.#model = model;
-    this.#settings = settings;
   }
 
   get name(): string {
@@ -39,16 +46,15 @@ export class ModelEngine implements DuplexEngine {
   }
 
   async open(options: SessionOptions): Promise<DuplexSession> {
-    const { voicePrompt: voice, textPrompt: role } = options;
-    if (voice !== undefined && stemOf(voice) !== stemOf(this.#settings.voicePrompt ?? "")) {
-      throw fixed("voice_prompt", `has the voice '${stemOf(this.#settings.voicePrompt ?? "none")}'`);
+    if (options.repetitionPenalty !== undefined) {
+      throw new RuntimeError("invalid-argument", {
+        part: "repetition_penalty",
+        problem: "the model that is served draws without one",
+        remedy: "Leave it out, or say 1",
+      });
     }
-    if (role !== undefined && role !== (this.#settings.textPrompt ?? "").trim()) {
-      throw fixed("text_prompt", "has another role");
-    }
-    const session = new ModelSession(this.#model, this.#settings);
-    await session.reset();
-    return session;
+    const conversation = await this.#model.begin(wishesOf(options));
+    return new ModelSession(this.#model, inEffect(conversation, options));
   }
 
   close(): Promise<void> {
@@ -56,14 +62,45 @@ export class ModelEngine implements DuplexEngine {
   }
 }
 
+/** One seed is for both streams of tokens, of which each may have its own. */
+function wishesOf({
+  seed,
+  voicePrompt: voice,
+  textPrompt: role,
+  ...rest
+}: SessionOptions): ConversationWishes {
+  return {
+    ...(seed === undefined ? {} : { textSeed: seed, audioSeed: seed }),
+    ...rest,
+    ...(voice === undefined ? {} : { voice }),
+    ...(role === undefined ? {} : { role }),
+  };
+}
+
+/** What a client is told. Of a voice its name: where it lies is no client's business. */
+function inEffect({ draws, persona }: Conversation, { padMultiplier = 0 }: SessionOptions): SessionOptions {
+  const { text, audio, textSeed, audioSeed } = draws;
+  return {
+    textTemperature: text.temperature,
+    textTopK: text.topK,
+    audioTemperature: audio.temperature,
+    audioTopK: audio.topK,
+    textSeed,
+    audioSeed,
+    padMultiplier,
+    ...(persona.voice === null ? {} : { voicePrompt: parse(persona.voice).name }),
+    ...(persona.role === "" ? {} : { textPrompt: persona.role }),
+  };
+}
+
 class ModelSession implements DuplexSession {
   readonly inEffect: SessionOptions;
   readonly #model: InteractionModel;
   #index = 0;
 
-  constructor(model: InteractionModel, settings: SessionOptions) {
+  constructor(model: InteractionModel, inEffect: SessionOptions) {
     this.#model = model;
-    this.inEffect = settings;
+    this.inEffect = inEffect;
   }
 
   async step(pcm: Float32Array): Promise<Reply> {
@@ -82,19 +119,6 @@ class ModelSession implements DuplexSession {
   close(): Promise<void> {
     return Promise.resolve();
   }
-}
-
-/** Published voices are NAME.pt, converted ones NAME.safetensors, in whatever folder. */
-function stemOf(voice: string): string {
-  return parse(voice).name;
-}
-
-function fixed(parameter: string, what: string): RuntimeError {
-  return new RuntimeError("invalid-argument", {
-    part: parameter,
-    problem: `the model that is served ${what}`,
-    remedy: "Leave the parameter out, or have another persona served",
-  });
 }
 
 /** Words that were heard stand alone; those of the model's own sound come in pieces that bring their spaces. */

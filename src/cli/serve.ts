@@ -4,7 +4,7 @@ import { EXIT, RuntimeError } from "../core/errors.ts";
 import { TOKEN_VARIABLE } from "../serve/access.ts";
 import { FakeEngine } from "../serve/fake-engine.ts";
 import { ModelServer, type ServeEvent } from "../serve/server.ts";
-import type { DuplexEngine, SessionOptions } from "../serve/session.ts";
+import type { DuplexEngine } from "../serve/session.ts";
 import { moshiFolder } from "./checkpoints.ts";
 import { type Invocation, type Io, numberOption, stringOption, stringOptions } from "./command.ts";
 import { loadMoshi } from "./moshi.ts";
@@ -52,22 +52,12 @@ export async function serve(
 async function openEngine(profile: Profile): Promise<DuplexEngine> {
   if (profile.model === "fake") return new FakeEngine();
   const folder = moshiFolder(profile.model);
-  if (folder !== null) return new ModelEngine(await loadMoshi(folder, profile), settingsOf(profile));
+  if (folder !== null) return new ModelEngine(await loadMoshi(folder, profile));
   throw new RuntimeError("invalid-argument", {
     part: "--model",
     problem: profile.model === undefined ? "is missing" : `'${profile.model}' is none that can be served`,
     remedy: "Say moshi:DIR for a model of the Moshi family, or fake for one that repeats what it hears",
   });
-}
-
-/** What holds for every session of a model that was loaded so; what the checkpoint itself decides is left out. */
-function settingsOf({ temperature, seed, persona: { voice, role } }: Profile): SessionOptions {
-  return {
-    ...(temperature === undefined ? {} : { textTemperature: temperature, audioTemperature: temperature }),
-    seed,
-    ...(voice === undefined ? {} : { voicePrompt: voice }),
-    ...(role === "" ? {} : { textPrompt: role }),
-  };
 }
 
 /** What happens, on stdout with --json and on stderr for a person. It never says what was said. */

@@ -6,6 +6,8 @@ import { SOUND_FORMATS, type SoundFormat } from "./sound.ts";
 const MAX_PROMPT_CHARS = 4000;
 const MAX_NAME_CHARS = 200;
 const MAX_TEMPERATURE = 10;
+/** At a lower one logits divided by it may be beyond what a float holds; this is as good as greedy. */
+const MIN_TEMPERATURE = 0.001;
 /** No vocabulary is larger. */
 const MAX_TOP_K = 1_000_000;
 const MAX_SEED = Number.MAX_SAFE_INTEGER;
@@ -30,13 +32,12 @@ export function parseChatRequest(query: URLSearchParams): ChatRequest {
   if (known === undefined) throw wrong("format", format, `one of ${SOUND_FORMATS.join(", ")}`);
   // PersonaPlex clients say -1 for a seed of the server's choice.
   const seed = number(query, "seed", { min: -1, max: MAX_SEED, integer: true });
-  const temperature = { min: 0, max: MAX_TEMPERATURE };
   const topK = { min: 0, max: MAX_TOP_K, integer: true };
   const anySeed = { min: 0, max: MAX_SEED, integer: true };
   const options: { [Option in keyof SessionOptions]: SessionOptions[Option] | undefined } = {
-    textTemperature: number(query, "text_temperature", temperature),
+    textTemperature: temperature(query, "text_temperature"),
     textTopK: number(query, "text_topk", topK),
-    audioTemperature: number(query, "audio_temperature", temperature),
+    audioTemperature: temperature(query, "audio_temperature"),
     audioTopK: number(query, "audio_topk", topK),
     textSeed: number(query, "text_seed", anySeed),
     audioSeed: number(query, "audio_seed", anySeed),
@@ -89,6 +90,13 @@ function role(query: URLSearchParams): string | undefined {
     throw wrong("text_prompt", `${text.length} characters`, `at most ${MAX_PROMPT_CHARS} characters`);
   }
   return text;
+}
+
+/** 0 is greedy. */
+function temperature(query: URLSearchParams, name: string): number | undefined {
+  const given = number(query, name, { min: 0, max: MAX_TEMPERATURE });
+  if (given === undefined || given === 0 || given >= MIN_TEMPERATURE) return given;
+  throw wrong(name, `${given}`, `0, or a number from ${MIN_TEMPERATURE} to ${MAX_TEMPERATURE}`);
 }
 
 function number(

@@ -42,7 +42,7 @@ export interface Reply {
 
 /** One conversation with a full-duplex model. One call at a time. */
 export interface DuplexSession {
-  /** What holds for it, as far as the model can say: a client is told, since not all that it asked for may be. */
+  /** What holds for it, what was not asked for included: a client is told. */
   readonly inEffect: SessionOptions;
   /**
    * Takes in one frame and gives out one.
@@ -64,8 +64,8 @@ export interface DuplexEngine {
    * Begins a conversation: the one before has been closed.
    *
    * @param signal aborted when the client leaves meanwhile: a long prompt may then be broken off.
-   * @throws RuntimeError "invalid-argument" for a voice that it does not have, or a role that it cannot play. What it cannot
-   *   change of its sampling for one session stays as it is: see `inEffect`.
+   * @param options hold for this conversation only.
+   * @throws RuntimeError "invalid-argument" for what it cannot do: a voice that it does not have, a role that it cannot play.
    */
   open(options: SessionOptions, signal: AbortSignal): Promise<DuplexSession>;
   close(): Promise<void>;

@@ -28,6 +28,13 @@ describe("the query of a request", () => {
     expect(parsed("voice_prompt=&text_prompt=&seed=5").options).toEqual({ seed: 5 });
   });
 
+  test("greedy, and as close to it as a number may be", () => {
+    expect(parsed("text_temperature=0&audio_temperature=0.001").options).toEqual({
+      textTemperature: 0,
+      audioTemperature: 0.001,
+    });
+  });
+
   test("with all that changes something", () => {
     expect(
       parsed(
@@ -45,6 +52,16 @@ describe("the query of a request", () => {
     "text_temperature=-0.1",
     "text_temperature=11",
     "text_temperature=NaN",
+    "text_temperature=1e-9",
+    "audio_temperature=0.0009",
+    "audio_temperature=-0.5",
+    "audio_temperature=0.8,0.9",
+    "audio_temperature=%00",
+    "text_topk=1e7",
+    "audio_topk=250;drop",
+    "text_seed=-1",
+    "seed=0x10",
+    "max_steps=1.5",
     "audio_temperature=0x1",
     "audio_temperature=Infinity",
     "audio_temperature=1e999",
@@ -61,6 +78,14 @@ describe("the query of a request", () => {
     "voice_prompt=../../etc/passwd",
     "voice_prompt=%2Fetc%2Fpasswd",
     "voice_prompt=..",
+    "voice_prompt=.hidden",
+    "voice_prompt=..%5CNATF0",
+    "voice_prompt=voices%2FNATF0",
+    "voice_prompt=NATF0%0a",
+    "voice_prompt=..%EF%BC%8Fsecret",
+    "voice_prompt=C%3A",
+    "voice_prompt=~root",
+    "voice_prompt=NATF0.pt&voice_prompt=..",
     "voice_prompt=a%00b",
     `voice_prompt=${"x".repeat(201)}`,
     `text_prompt=${"x".repeat(4001)}`,

@@ -5,7 +5,8 @@ import type { Gpu } from "../../../src/gpu/device.ts";
 import { openTensors } from "../../tensors/open.ts";
 import type { TensorFile } from "../../tensors/tensor-file.ts";
 import { readConditions } from "../conditioners.ts";
-import { codebooksOf, FRAME_RATE_HZ, type MoshiConfig } from "../config.ts";
+import { codebooksOf, FRAME_RATE_HZ } from "../config.ts";
+import type { Conversation, ConversationDefaults } from "../conversation.ts";
 import {
   type Dialogue,
   FRAME_MS,
@@ -17,13 +18,16 @@ import {
 } from "../dialogue.ts";
 import type { MoshiFiles } from "../files.ts";
 import { Generation } from "../generation.ts";
-import { createLanguageModel, type GpuLanguageModel } from "../gpu/gpu-language-model.ts";
+import {
+  createLanguageModel,
+  type GpuLanguageModel,
+  type GpuLanguageModelOptions,
+} from "../gpu/gpu-language-model.ts";
 import { SpokenModel } from "../gpu/spoken-model.ts";
 import { HIBIKI_QUALITY, Hibiki } from "../hibiki.ts";
-import type { LanguageModelOptions, Sampling } from "../language-model.ts";
 import { parseMimiConfig, RELEASED_MIMI } from "../mimi/config.ts";
 import { createMimi, type Mimi } from "../mimi/mimi.ts";
-import { PersonaPlex, personaPlexWindow, rolePrompt, VOICE_CODEBOOKS } from "../personaplex.ts";
+import { PersonaPlex, type Prompt, personaPlexWindow, rolePrompt, VOICE_CODEBOOKS } from "../personaplex.ts";
 import { SentencePiece } from "../sentencepiece/sentencepiece.ts";
 import { TextStream } from "../sentencepiece/text-stream.ts";
 import { SpeechToText, silenceAround } from "../speech-to-text.ts";
@@ -33,23 +37,20 @@ import { readVoiceState } from "../voice-state.ts";
 /** A translation is behind its source by up to this, ms: about as much as the models were trained to wait. */
 const TRANSLATION_LAG_MS = 3000;
 
-/** As published with Moshi, and used by its server and PersonaPlex. */
-const USUAL = {
-  audioTemperature: 0.8,
-  audioTopK: 250,
-  textTemperature: 0.7,
-  textTopK: 25,
-} as const;
-
-/** How a conversation is to be. */
-export interface DialogueSettings {
+/** How a model is loaded. */
+export interface DialogueSettings extends ConversationDefaults {
   /** How the layers' matrices are held; "as-stored" takes the nearest to what the file holds. */
   weights: MatrixFormat | "as-stored";
-  /** For text and sound; null for what the checkpoint says, or else the family's usual. 0 is greedy. */
-  temperature: number | null;
-  seed: number;
-  /** Of PersonaPlex: path of a converted voice, or null; and the role, "" for none. */
-  persona: { voice: string | null; role: string };
+}
+
+/** A dialogue on the device. */
+export interface BuiltDialogue {
+  dialogue: Dialogue;
+  /**
+   * Has conversations be so, from the dialogue's next reset on. Nothing changes where it throws.
+   * @throws RuntimeError "missing-file" or "invalid-checkpoint" for a voice that cannot be read.
+   */
+  prepare(conversation: Conversation): Promise<void>;
 }
 
 /** How far what a model puts out lies behind what it hears, ms. */
@@ -59,42 +60,49 @@ export function lagMsOf({ kind, config }: MoshiFiles): number {
 }
 
 /**
- * Brings a checkpoint to the device and makes a conversation of it. One frame has run and is forgotten.
+ * Brings a checkpoint to the device and makes a dialogue of it. One frame has run and is forgotten.
  *
+ * @param conversation How its conversations are until it is prepared for others.
  * @param gpu Borrowed; what is built lives as long as it does.
  * @throws RuntimeError "invalid-checkpoint", "missing-file", "gpu-compile", "gpu-out-of-memory" or "gpu-device-lost".
  */
 export async function buildDialogue(
   gpu: Gpu,
   files: MoshiFiles,
-  settings: DialogueSettings,
-): Promise<Dialogue> {
+  weights: DialogueSettings["weights"],
+  conversation: Conversation,
+): Promise<BuiltDialogue> {
   const { config, kind } = files;
   const tokenizer = await openTokenizer(files);
   const tensors = await openLanguageModel(files);
   let model: GpuLanguageModel;
   try {
-    const format = formatOf(tensors, settings.weights);
-    const options = await optionsOf(files, tensors, settings);
+    const format = formatOf(tensors, weights);
+    const options = await optionsOf(files, tensors, conversation);
     model = await createLanguageModel(gpu, config, tensors, { ...options, format });
   } finally {
     await tensors.close();
   }
+  model.drawAs(conversation.draws);
   const codec = await openCodec(gpu, files);
   if (kind === "stt") {
     const tap = new TokenTap(model);
-    return new TranscribingDialogue({
+    const dialogue = new TranscribingDialogue({
       transcriber: new SpeechToText(tap, config, (tokens) => tokenizer.decode(tokens)),
       tap,
       codec,
       silentFrames: Math.round(silenceAround(config).before * FRAME_RATE_HZ),
     });
+    return { dialogue, prepare: async ({ draws }) => model.drawAs(draws) };
   }
   const voiceCodebooks = kind === "personaplex" ? VOICE_CODEBOOKS : config.depQ;
   const spoken = await SpokenModel.create(gpu, model, codec, voiceCodebooks);
   const tap = new TokenTap(spoken);
-  return new SpeakingDialogue({
-    ...(await sourceOf(files, tap, tokenizer, settings)),
+  const { source, prompt, setPersona } = sourceOf(files, tap, tokenizer);
+  await setPersona?.(conversation.persona);
+  const dialogue = new SpeakingDialogue({
+    source,
+    ...(prompt ? { prompt } : {}),
     tap,
     codec: {
       encode: (pcm) => codec.encode(pcm),
@@ -104,6 +112,13 @@ export async function buildDialogue(
     voiceCodebooks,
     text: new TextStream(tokenizer),
   });
+  return {
+    dialogue,
+    async prepare({ draws, persona }) {
+      await setPersona?.(persona);
+      model.drawAs(draws);
+    },
+  };
 }
 
 function openLanguageModel({ model, adapters, config }: MoshiFiles): Promise<TensorFile> {
@@ -136,26 +151,30 @@ async function openCodec(gpu: Gpu, { mimi, mimiConfig, kind, config }: MoshiFile
   }
 }
 
-/** What makes the tokens, and what it is prompted with. */
-async function sourceOf(
-  { kind, config }: MoshiFiles,
-  tap: TokenTap,
-  tokenizer: SentencePiece,
-  { persona }: DialogueSettings,
-): Promise<{ source: TokenSource; prompt?: () => Promise<void> }> {
+/** What makes the tokens, what it is prompted with, and how that is changed. */
+interface Sourced {
+  source: TokenSource;
+  prompt?: () => Promise<void>;
+  setPersona?: (persona: Conversation["persona"]) => Promise<void>;
+}
+
+function sourceOf({ kind, config }: MoshiFiles, tap: TokenTap, tokenizer: SentencePiece): Sourced {
   if (kind === "hibiki") return { source: new Hibiki(tap, config) };
   if (kind !== "personaplex") return { source: new MoshiSource(new Generation(tap, config)) };
   const source = new PersonaPlex(tap, config);
-  if (persona.voice === null && persona.role.trim() === "") return { source };
-  const voice = persona.voice === null ? [] : await readVoiceState(persona.voice, config);
-  const role = rolePrompt(persona.role);
-  const text = role === "" ? [] : tokenizer.encode(role);
+  let prompt: Prompt | null = null;
   return {
     source,
     async prompt() {
-      for await (const _ of source.prompt({ voice, text })) {
+      if (prompt === null) return;
+      for await (const _ of source.prompt(prompt)) {
         // What the steps give is not heard: the conversation has not begun.
       }
+    },
+    async setPersona({ voice: path, role }) {
+      const voice = path === null ? [] : await readVoiceState(path, config);
+      const text = role.trim() === "" ? [] : tokenizer.encode(rolePrompt(role));
+      prompt = path === null && text.length === 0 ? null : { voice, text };
     },
   };
 }
@@ -163,33 +182,19 @@ async function sourceOf(
 async function optionsOf(
   { kind, config }: MoshiFiles,
   tensors: TensorFile,
-  { temperature, seed }: DialogueSettings,
-): Promise<LanguageModelOptions> {
-  const options: LanguageModelOptions = { ...samplingOf(kind, config, temperature), seed };
-  if (kind === "personaplex") options.window = personaPlexWindow(config.context);
+  { draws }: Conversation,
+): Promise<Omit<GpuLanguageModelOptions, "format">> {
+  const { text, audio, textSeed: seed } = draws;
+  const options: Omit<GpuLanguageModelOptions, "format"> = { text, audio, seed };
+  if (kind === "personaplex") {
+    options.window = personaPlexWindow(config.context);
+    // What it predicts of the user's voice changes nothing that it says.
+    options.maxDepthSteps = VOICE_CODEBOOKS;
+  }
   if (kind === "hibiki" && config.conditioners.has("description")) {
     options.conditions = await readConditions(tensors, config, { description: HIBIKI_QUALITY });
   }
   return options;
-}
-
-/** What was asked for, else what the checkpoint says, else the usual: nothing is left to chance in a transcript. */
-function samplingOf(
-  kind: MoshiFiles["kind"],
-  { sampling }: MoshiConfig,
-  temperature: number | null,
-): { text: Sampling; audio: Sampling } {
-  const usualText = kind === "stt" ? 0 : USUAL.textTemperature;
-  return {
-    text: {
-      temperature: temperature ?? sampling.textTemperature ?? usualText,
-      topK: sampling.textTopK ?? USUAL.textTopK,
-    },
-    audio: {
-      temperature: temperature ?? sampling.audioTemperature ?? USUAL.audioTemperature,
-      topK: sampling.audioTopK ?? USUAL.audioTopK,
-    },
-  };
 }
 
 /** The nearest to what the first layer's matrices are stored in that there is a kernel for. */

@@ -1,9 +1,10 @@
 import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import { stderrLog } from "../../../src/core/log.ts";
 import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
-import type { Dialogue, FrameReply, HeardFrame } from "../dialogue.ts";
+import { type Conversation, usualConversation } from "../conversation.ts";
+import type { FrameReply, HeardFrame } from "../dialogue.ts";
 import type { MoshiFiles } from "../files.ts";
-import { buildDialogue, type DialogueSettings, lagMsOf } from "./build-dialogue.ts";
+import { type BuiltDialogue, buildDialogue, type DialogueSettings, lagMsOf } from "./build-dialogue.ts";
 import type { Ready, StepAnswer } from "./protocol.ts";
 
 export interface EngineOptions extends DialogueSettings {
@@ -11,9 +12,8 @@ export interface EngineOptions extends DialogueSettings {
 }
 
 /** A device with the dialogue built on it. Replaced as a whole when the device is lost. */
-interface Built {
+interface Built extends BuiltDialogue {
   gpu: Gpu;
-  dialogue: Dialogue;
 }
 
 /**
@@ -23,11 +23,17 @@ interface Built {
 export class Engine {
   readonly #options: EngineOptions;
   readonly #gpuOptions: GpuOptions;
+  #conversation: Conversation;
   #built: Built;
 
-  private constructor(options: EngineOptions, gpuOptions: GpuOptions, built: Built) {
+  private constructor(
+    options: EngineOptions,
+    gpuOptions: GpuOptions,
+    { conversation, built }: { conversation: Conversation; built: Built },
+  ) {
     this.#options = options;
     this.#gpuOptions = gpuOptions;
+    this.#conversation = conversation;
     this.#built = built;
   }
 
@@ -36,7 +42,9 @@ export class Engine {
    * @throws RuntimeError of the checkpoint's files, "gpu-unavailable", "gpu-compile" or "gpu-out-of-memory".
    */
   static async create(options: EngineOptions, gpuOptions: GpuOptions = {}): Promise<Engine> {
-    return new Engine(options, gpuOptions, await build(options, gpuOptions));
+    const conversation = usualConversation(options.files, options);
+    const built = await build(options, gpuOptions, conversation);
+    return new Engine(options, gpuOptions, { conversation, built });
   }
 
   get ready(): Ready {
@@ -62,6 +70,16 @@ export class Engine {
     }
   }
 
+  /**
+   * Begins another conversation: so, and so again after a reset or a loss of the device.
+   * @throws RuntimeError "missing-file" or "invalid-checkpoint" for a voice that cannot be read: it is as it was then.
+   */
+  async begin(conversation: Conversation): Promise<void> {
+    await this.#built.prepare(conversation);
+    this.#conversation = conversation;
+    await this.reset();
+  }
+
   /** Forgets the conversation, and prompts the next one. */
   async reset(): Promise<void> {
     try {
@@ -80,7 +98,7 @@ export class Engine {
     const beganMs = performance.now();
     this.gpu.close();
     try {
-      this.#built = await build(this.#options, this.#gpuOptions);
+      this.#built = await build(this.#options, this.#gpuOptions, this.#conversation);
       await this.#built.dialogue.reset();
     } catch (cause) {
       throw new RuntimeError("gpu-device-lost", {
@@ -94,10 +112,14 @@ export class Engine {
   }
 }
 
-async function build({ files, ...settings }: EngineOptions, gpuOptions: GpuOptions): Promise<Built> {
+async function build(
+  { files, weights }: EngineOptions,
+  gpuOptions: GpuOptions,
+  conversation: Conversation,
+): Promise<Built> {
   const gpu = await openGpu(gpuOptions);
   try {
-    return { gpu, dialogue: await buildDialogue(gpu, files, settings) };
+    return { gpu, ...(await buildDialogue(gpu, files, weights, conversation)) };
   } catch (error) {
     gpu.close();
     throw error;

@@ -1,3 +1,4 @@
+import type { Conversation } from "../conversation.ts";
 import type { FrameReply, HeardFrame } from "../dialogue.ts";
 import type { EngineOptions } from "./engine.ts";
 
@@ -23,4 +24,5 @@ export interface StepAnswer {
 export type MoshiCalls = {
   step: { given: readonly HeardFrame[]; answer: StepAnswer };
   reset: { given: null; answer: unknown };
+  begin: { given: Conversation; answer: unknown };
 };

@@ -12,6 +12,7 @@ if (parentPort) {
       handlers: {
         step: (frames) => engine.step(frames),
         reset: () => engine.reset(),
+        begin: (conversation) => engine.begin(conversation),
         close: () => engine.close(),
       },
     };

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Codec } from "../../../models/moshi/codec.ts";
+import type { Conversation, ConversationWishes } from "../../../models/moshi/conversation.ts";
 import {
   FRAME_MS,
   type HeardFrame,
@@ -170,6 +171,7 @@ describe("a conversation", () => {
 });
 
 describe("a model of the family in a session", () => {
+  const GREEDY = { temperature: 0, topK: 0 };
   const turn = (index: number, events: InputEvent[] = []): MicroTurnInput => ({
     index,
     startMs: FRAME_MS * index,
@@ -194,11 +196,16 @@ describe("a model of the family in a session", () => {
         return { replies, isNew: false };
       },
       reset: async () => {},
+      begin: async () => {},
       close: async () => {},
       ...engine,
     };
+    const conversationOf = async ({ role = "" }: ConversationWishes): Promise<Conversation> => ({
+      draws: { text: GREEDY, audio: GREEDY, textSeed: 0, audioSeed: 0 },
+      persona: { voice: null, role },
+    });
     const description = { model: "moshi/test", backend: "gpu", adapter: "", reason: "a test" } as const;
-    return { given, model: new DialogueModel({ engine: full, description, lagMs: 80 }) };
+    return { given, model: new DialogueModel({ engine: full, conversationOf, description, lagMs: 80 }) };
   }
 
   test("puts out the sound of every frame of a late step, each with its text before it", async () => {
@@ -229,6 +236,22 @@ describe("a model of the family in a session", () => {
     const { model } = modelOf({ step: async () => ({ replies: [reply], isNew: false }) });
     const { parts } = await model.step([turn(25)]);
     expect(parts).toEqual([{ kind: "text", text: "one", heardMs: 25 * FRAME_MS + 160 }]);
+  });
+
+  test("begins a conversation as it is wished for: its first frame is a first one", async () => {
+    const begun: Conversation[] = [];
+    const reply = { tokens: [], sound: null, text: "", captions: [{ text: "one", startMs: 0 }] };
+    const { model } = modelOf({
+      step: async () => ({ replies: [reply], isNew: false }),
+      begin: async (conversation) => void begun.push(conversation),
+    });
+    await model.step([turn(0)]);
+    const conversation = await model.begin({ role: "A cook." });
+    expect(begun).toEqual([conversation]);
+    expect(conversation.persona.role).toBe("A cook.");
+    expect((await model.step([turn(9)])).parts).toEqual([
+      { kind: "text", text: "one", heardMs: 9 * FRAME_MS },
+    ]);
   });
 
   test("falls silent at once where a lost device made the conversation begin anew", async () => {

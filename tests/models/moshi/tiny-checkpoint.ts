@@ -1,5 +1,5 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gaussian } from "../../kernels/harness.ts";
 import { type StoredTensor, safetensorsFile, storeF32 } from "../native/safetensors-file.ts";
@@ -8,7 +8,6 @@ import { randomCheckpoint, SMALL } from "./gpu/random-checkpoint.ts";
 /** Spells its unknown characters in bytes: some 300 pieces. */
 const TOKENIZER = fileURLToPath(new URL("./sentencepiece/bytes.model", import.meta.url));
 
-const BINS = 13;
 const RATIOS = [8, 6, 5, 4];
 const MIMI = { dim: 16, nFilters: 4, nHeads: 2, nLayers: 1, ffDim: 32, context: 24, inner: 8, nCodebooks: 8 };
 
@@ -18,29 +17,58 @@ export const TINY_MOSHI = {
   n_q: 4,
   dep_q: 2,
   delays: [0, 0, 1, 0, 1],
-  card: BINS,
+  card: 13,
   text_card: 61,
   context: 20,
 };
 
-/** Writes a checkpoint of random weights as such are published: language model, codec, tokenizer and config.json. */
+/** PersonaPlex's kind in small. Its prompts have codes up to 2047. */
+export const TINY_PERSONAPLEX = {
+  ...TINY_MOSHI,
+  n_q: 16,
+  dep_q: 16,
+  delays: [0, ...[0, 1, 1, 1, 1, 1, 1, 1], ...[0, 1, 1, 1, 1, 1, 1, 1]],
+  card: 2048,
+  text_card: 320,
+};
+
+/** Writes a voice as `voices/convert.py` does: embeddings of three frames, and the tokens that are kept after them. */
+export async function writeTinyVoice(path: string, seed: number): Promise<void> {
+  const { dim, card, text_card: textCard } = TINY_PERSONAPLEX;
+  const tokens = gaussian(seed + 1, 17 * 4, 1e4).map(
+    (value, i) => Math.abs(Math.round(value)) % (i < 4 ? textCard : card),
+  );
+  const tensors = new Map([
+    ["embeddings", storeF32([3, 1, 1, dim], gaussian(seed, 3 * dim, 0.5))],
+    ["cache", storeF32([1, 17, 4], tokens)],
+  ]);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, safetensorsFile(tensors));
+}
+
+/**
+ * Writes a checkpoint of random weights as such are published: language model, codec, tokenizer and config.json.
+ * @param more Tensors of the language model's file beside those that `json` calls for.
+ */
 export async function writeTinyCheckpoint(
   directory: string,
   json: Record<string, unknown> = TINY_MOSHI,
+  more: ReadonlyMap<string, StoredTensor> = new Map(),
 ): Promise<void> {
   await mkdir(directory, { recursive: true });
-  const { tensors: file } = randomCheckpoint(json, 5);
-  const model = new Map<string, StoredTensor>();
+  const { config, tensors: file } = randomCheckpoint(json, 5);
+  const model = new Map<string, StoredTensor>(more);
   for (const { name, shape } of file.tensors.values())
     model.set(name, storeF32(shape, await file.read(name)));
   await writeFile(join(directory, "config.json"), JSON.stringify(json));
   await writeFile(join(directory, "model.safetensors"), safetensorsFile(model));
-  await writeFile(join(directory, "mimi-tiny@1.safetensors"), safetensorsFile(mimiTensors()));
-  await writeFile(join(directory, "mimi_config.json"), JSON.stringify(mimiConfigJson()));
+  await writeFile(join(directory, "mimi-tiny@1.safetensors"), safetensorsFile(mimiTensors(config.card)));
+  await writeFile(join(directory, "mimi_config.json"), JSON.stringify(mimiConfigJson(config.card)));
   await copyFile(TOKENIZER, join(directory, "tokenizer.model"));
 }
 
-export function mimiConfigJson(): object {
+/** @param bins entries of each codebook: the language model's `card`. */
+export function mimiConfigJson(bins = TINY_MOSHI.card): object {
   const { dim, nFilters, nHeads, nLayers, ffDim, context, inner, nCodebooks } = MIMI;
   return {
     channels: 1,
@@ -75,12 +103,12 @@ export function mimiConfigJson(): object {
       positional_embedding: "rope",
       dim_feedforward: ffDim,
     },
-    quantizer: { dimension: inner, n_q: nCodebooks, bins: BINS },
+    quantizer: { dimension: inner, n_q: nCodebooks, bins },
   };
 }
 
 /** Names and shapes of the released codec, in small. */
-function mimiTensors(): Map<string, StoredTensor> {
+function mimiTensors(bins: number): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
   const add = (name: string, shape: number[], kind: "weight" | "one" | "scale" = "weight") => {
     const length = shape.reduce((product, size) => product * size, 1);
@@ -143,8 +171,8 @@ function mimiTensors(): Map<string, StoredTensor> {
     add(`quantizer.${part}.output_proj.weight`, [dim, inner, 1]);
     for (let layer = 0; layer < count; layer++) {
       const name = `quantizer.${part}.vq.layers.${layer}._codebook`;
-      add(`${name}.embedding_sum`, [BINS, inner]);
-      add(`${name}.cluster_usage`, [BINS], "one");
+      add(`${name}.embedding_sum`, [bins, inner]);
+      add(`${name}.cluster_usage`, [bins], "one");
     }
   }
   return tensors;
