@@ -13,20 +13,35 @@ export interface KvCacheShape {
   capacity: number;
 }
 
+/** What keys and values are held in. What reads them computes in f32 either way. */
+export type CacheFormat = "f32" | "f16";
+
+/** Bytes of an element. */
+export const CACHE_BYTES: Readonly<Record<CacheFormat, number>> = { f32: 4, f16: 2 };
+
 /** A layer's keys and values. */
 export interface LayerCache {
-  /** (nKvHeads, headDim / 4, capacity, 4) f32: neighbouring slots lie side by side. */
+  /** Halves stand two in a word, the first in the lower bits, so that they need no feature of the device's. */
+  format: CacheFormat;
+  /** (nKvHeads, headDim / 4, capacity, 4): neighbouring slots lie side by side. */
   keys: BufferView;
-  /** (nKvHeads, capacity, headDim) f32. */
+  /** (nKvHeads, capacity, headDim). */
   values: BufferView;
 }
 
 /** Position of an empty slot: later than any token's, so that none sees it. */
 export const EMPTY_POSITION = 0xffffffff;
 
-export function createLayerCache(gpu: Gpu, label: string, shape: KvCacheShape): LayerCache {
-  const sizeBytes = shape.nKvHeads * shape.capacity * shape.headDim * 4;
+/** Makes a layer's cache; nothing sees what is in it before its slots have positions. */
+export function createLayerCache(
+  gpu: Gpu,
+  label: string,
+  shape: KvCacheShape,
+  format: CacheFormat = "f32",
+): LayerCache {
+  const sizeBytes = shape.nKvHeads * shape.capacity * shape.headDim * CACHE_BYTES[format];
   return {
+    format,
     keys: createBuffer(gpu, { label: `${label} keys`, sizeBytes }),
     values: createBuffer(gpu, { label: `${label} values`, sizeBytes }),
   };

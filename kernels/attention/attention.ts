@@ -83,8 +83,9 @@ export async function createAttention(gpu: Gpu, spec: AttentionSpec): Promise<Di
     fail(`workgroupSize ${workgroupSize} is no multiple of headDim / 4 = ${chunks}`);
 
   const pipeline = await createPipeline(gpu, {
-    label: `attention x${workgroupSize}`,
+    label: `attention ${spec.cache.format} x${workgroupSize}`,
     shader: new URL("./attention.wgsl", import.meta.url),
+    entryPoint: `${spec.cache.format}_cache`,
     bindings: BINDINGS,
     constants: {
       workgroup_size: workgroupSize,

@@ -16,7 +16,7 @@ export interface QkvRotaryCacheSpec extends KvCacheShape {
   rows: BufferView;
   /** (rows, nHeads headDim) f32, written. */
   q: BufferView;
-  /** Written at the rows' cache slots, which must lie below `capacity`. */
+  /** Of f32. Written at the rows' cache slots, which must lie below `capacity`. */
   cache: LayerCache;
   /** (capacity) u32, written: the same array for every layer. */
   slotPositions: BufferView;
@@ -40,7 +40,7 @@ const BINDINGS = [
  * Prepares the rotation of q and k and the append of k and v to a layer's cache.
  *
  * @throws RuntimeError "shape-mismatch" if rotaryLog2 has another length, "invalid-argument" if headDim is no multiple
- *         of 4 or a period does not fit in 31 bits, "gpu-compile" if the shader is refused.
+ *         of 4, a period does not fit in 31 bits or the cache is of f16, "gpu-compile" if the shader is refused.
  */
 export async function createQkvRotaryCache(gpu: Gpu, spec: QkvRotaryCacheSpec): Promise<Dispatch> {
   const { label, nHeads, nKvHeads, headDim, rotaryLog2 } = spec;
@@ -50,6 +50,7 @@ export async function createQkvRotaryCache(gpu: Gpu, spec: QkvRotaryCacheSpec): 
     throw new RuntimeError("invalid-argument", { part: label, problem });
   };
   if (headDim % 4 !== 0) fail(`headDim is ${headDim}, expected a multiple of 4`);
+  if (spec.cache.format !== "f32") fail(`the cache is of ${spec.cache.format}, expected f32`);
   for (const log2 of rotaryLog2)
     if (!(log2 >= 0 && log2 < 32)) fail(`rotaryLog2 holds ${log2}, expected 0 to 31`);
   const pipeline = await createPipeline(gpu, {

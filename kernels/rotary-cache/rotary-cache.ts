@@ -77,6 +77,7 @@ export async function createRotaryCache(gpu: Gpu, spec: RotaryCacheSpec): Promis
       capacity: spec.capacity,
       rotates: rotary ? 1 : 0,
       halves: rotary?.layout === "halves" ? 1 : 0,
+      half_cache: spec.cache.format === "f16" ? 1 : 0,
     },
   });
   const bindGroup = bind(gpu, pipeline, [
@@ -89,8 +90,8 @@ export async function createRotaryCache(gpu: Gpu, spec: RotaryCacheSpec): Promis
     spec.slotPositions,
     spec.step,
   ]);
-  const pairs = ((nHeads + 2 * nKvHeads) * headDim) / 2;
-  return dispatch(label, pipeline, bindGroup, (rows) => [Math.ceil((rows * pairs) / workgroupSize), 1, 1]);
+  const quads = ((nHeads + 2 * nKvHeads) * headDim) / 4;
+  return dispatch(label, pipeline, bindGroup, (rows) => [Math.ceil((rows * quads) / workgroupSize), 1, 1]);
 }
 
 /** (headDim / 2, 2) u32: what part of a turn each pair makes in one position, as a fraction of 2^64, the lower word first. */

@@ -1,5 +1,7 @@
 import { attentionReference } from "../../kernels/attention/attention.reference.ts";
 import { createAttention } from "../../kernels/attention/attention.ts";
+import { fromHalf, toHalves } from "../../kernels/half.ts";
+import { CACHE_BYTES } from "../../kernels/kv-cache.ts";
 import { packRows, ROW_KIND } from "../../kernels/step.ts";
 import { createBuffer } from "../../src/gpu/buffers.ts";
 import { expectClose, gaussian, input, readBack, run, step } from "../kernels/harness.ts";
@@ -16,22 +18,29 @@ const SHAPE = {
   perceptionTurns: 80,
 };
 
-for (const rows of [1, 9, 33]) {
-  benchOnGpu(`attention ${rows} rows over ${SHAPE.capacity} slots`, async (gpu) => {
+for (const [rows, format] of [
+  [1, "f32"],
+  [9, "f32"],
+  [33, "f32"],
+  [1, "f16"],
+] as const) {
+  benchOnGpu(`attention ${format} ${rows} rows over ${SHAPE.capacity} slots`, async (gpu) => {
     const { nHeads, nKvHeads, headDim, capacity } = SHAPE;
     const positions = Array.from({ length: rows }, (_, i) => 6400 + i);
     const out = createBuffer(gpu, { label: "out", sizeBytes: rows * nHeads * headDim * 4 });
     const q = gaussian(1, rows * nHeads * headDim);
-    // Keys that are all alike have the same layout in the cache as in the reference.
-    const keys = new Float32Array(nKvHeads * capacity * headDim).fill(0.1);
-    const values = gaussian(2, keys.length);
+    // Keys that are all alike have the same layout in the cache as in the reference. All is exact in halves.
+    const keys = new Float32Array(nKvHeads * capacity * headDim).fill(0.125);
+    const values = Float32Array.from(toHalves(gaussian(2, keys.length)), fromHalf);
+    const cacheView = (label: string, data: Float32Array) =>
+      input(gpu, label, format === "f16" ? toHalves(data) : data);
     const slots = new Uint32Array(capacity).fill(6400);
     const kernels = await createAttention(gpu, {
       ...SHAPE,
       label: "attention",
       maxRows: rows,
       q: input(gpu, "q", q),
-      cache: { keys: input(gpu, "keys", keys), values: input(gpu, "values", values) },
+      cache: { format, keys: cacheView("keys", keys), values: cacheView("values", values) },
       slotPositions: input(gpu, "slots", slots),
       rows: input(
         gpu,
@@ -44,8 +53,8 @@ for (const rows of [1, 9, 33]) {
     await run(gpu, kernels, rows);
     const expected = attentionReference(SHAPE, q, keys, values, slots, positions);
     expectClose(new Float32Array(await readBack(gpu, out)), expected, { absolute: 1e-5 });
-    await report(gpu, `attention ${rows} rows`, await measureDispatches(gpu, kernels, rows), {
-      bytes: 2 * keys.byteLength + 2 * q.byteLength,
+    await report(gpu, `attention ${format} ${rows} rows`, await measureDispatches(gpu, kernels, rows), {
+      bytes: 2 * keys.length * CACHE_BYTES[format] + 2 * q.byteLength,
       flops: 4 * rows * nHeads * capacity * headDim,
     });
   });

@@ -189,7 +189,11 @@ for (const rows of [1, 9]) {
     const keys = gaussian(1, cacheLength);
     const values = gaussian(2, cacheLength);
     const q = gaussian(3, rows * nHeads * headDim, 2);
-    const cache = { keys: input(gpu, "keys", packKeys(keys)), values: input(gpu, "values", values) };
+    const cache = {
+      format: "f32" as const,
+      keys: input(gpu, "keys", packKeys(keys)),
+      values: input(gpu, "values", values),
+    };
     const slotPositions = input(gpu, "slots", new Uint32Array(capacity).fill(6400));
     const rowsView = input(
       gpu,

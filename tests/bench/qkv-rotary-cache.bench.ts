@@ -33,7 +33,7 @@ for (const nRows of [1, 33]) {
         packRows(places.map((place) => ({ ...place, kind: ROW_KIND.told, index: 0 }))),
       ),
       q,
-      cache: { keys: cacheView("keys"), values: cacheView("values") },
+      cache: { format: "f32", keys: cacheView("keys"), values: cacheView("values") },
       slotPositions: createBuffer(gpu, { label: "slots", sizeBytes: capacity * 4 }),
       step: step(gpu, nRows),
     });

@@ -35,7 +35,7 @@ for (const nRows of [1, 2]) {
       qkv: input(gpu, "qkv", qkv),
       rows: input(gpu, "rows", packRows(places)),
       q,
-      cache: { keys: cacheView("keys"), values: cacheView("values") },
+      cache: { format: "f32", keys: cacheView("keys"), values: cacheView("values") },
       slotPositions: createBuffer(gpu, { label: "slots", sizeBytes: capacity * 4 }),
       step: step(gpu, nRows),
     });

@@ -5,7 +5,8 @@ import {
   seesSlot,
 } from "../../kernels/attention/attention.reference.ts";
 import { type AttentionTiling, createAttention } from "../../kernels/attention/attention.ts";
-import { EMPTY_POSITION } from "../../kernels/kv-cache.ts";
+import { fromHalf, toHalves } from "../../kernels/half.ts";
+import { type CacheFormat, EMPTY_POSITION } from "../../kernels/kv-cache.ts";
 import { packRows, ROW_KIND } from "../../kernels/step.ts";
 import { OnnxGraph } from "../../models/native/cpu/onnx-graph.ts";
 import { createBuffer } from "../../src/gpu/buffers.ts";
@@ -61,6 +62,8 @@ interface Case {
   rows?: number;
   /** Size of the scores. */
   sharpness?: number;
+  /** Of the cache. Default: f32. */
+  format?: CacheFormat;
 }
 
 describe("attention reference", () => {
@@ -118,15 +121,21 @@ describeOnGpu("attention", (gpu) => {
     const rowLength = shape.nHeads * shape.headDim;
     const cacheLength = shape.nKvHeads * shape.capacity * shape.headDim;
     const q = gaussian(1, positions.length * rowLength, spec.sharpness ?? 1);
-    const keys = gaussian(2, cacheLength);
-    const values = gaussian(3, cacheLength);
+    const format = spec.format ?? "f32";
+    // What a cache of halves holds is exact in f32, so that the reference sees the same keys and values.
+    const held = (data: Float32Array) =>
+      format === "f16" ? Float32Array.from(toHalves(data), fromHalf) : data;
+    const keys = held(gaussian(2, cacheLength));
+    const values = held(gaussian(3, cacheLength));
+    const cacheView = (label: string, data: Float32Array) =>
+      input(gpu, label, format === "f16" ? toHalves(data) : data);
     const out = output(gpu, "out", positions.length * rowLength);
     const kernels = await createAttention(gpu, {
       ...shape,
       label: "attention",
       maxRows: positions.length,
       q: input(gpu, "q", q),
-      cache: { keys: input(gpu, "keys", packKeys(shape, keys)), values: input(gpu, "values", values) },
+      cache: { format, keys: cacheView("keys", packKeys(shape, keys)), values: cacheView("values", values) },
       slotPositions: input(gpu, "slots", slots),
       rows: input(
         gpu,
@@ -192,6 +201,38 @@ describeOnGpu("attention", (gpu) => {
     await check({ shape, positions: rowsAt(3), slots: slotPositions(shape, NOW) });
   });
 
+  describe("over a cache of halves", () => {
+    const format = "f16" as const;
+
+    it.each([1, 7, 33, 129, 1300])("agrees with the reference over %i slots", async (capacity) => {
+      const shape = { ...SHIPPED, capacity, perceptionSlots: Math.floor(capacity / 2) };
+      const slots = slotPositions(shape, NOW);
+      slots[capacity - 1] = NOW - 1;
+      for (const splits of [1, 4]) {
+        const tiling = { workgroupSize: 16, splits };
+        await check({ shape, positions: rowsAt(2), slots, tiling, format });
+      }
+    });
+
+    it.each([
+      [1, 1, 4],
+      [16, 1, 8],
+      [8, 2, 128],
+      [3, 3, 12],
+    ])("agrees with the reference for %i heads on %i of %i", async (nHeads, nKvHeads, headDim) => {
+      const shape = { ...SHIPPED, nHeads, nKvHeads, headDim };
+      await check({ shape, positions: rowsAt(5), slots: slotPositions(shape, NOW), format });
+    });
+
+    it("gives zeros to a row that sees nothing, and nothing once the block is closed", async () => {
+      const slots = new Uint32Array(SHIPPED.capacity).fill(EMPTY_POSITION);
+      const blind = await attend({ shape: SHIPPED, positions: [NOW], slots, format });
+      expect(blind.actual.every((value) => value === 0)).toBe(true);
+      const none = await attend({ shape: SHIPPED, positions: [NOW], slots, rows: 0, format });
+      expect(none.actual.every(Number.isNaN)).toBe(true);
+    });
+  });
+
   it("stays finite when one slot outweighs all others", async () => {
     const sharpness = 50;
     const splits = { workgroupSize: 16, splits: 3 };
@@ -248,7 +289,7 @@ describeOnGpu("attention", (gpu) => {
 
   it("refuses a tiling that does not fit the heads", async () => {
     const view = createBuffer(gpu, { label: "any", sizeBytes: 16 });
-    const cache = { keys: view, values: view };
+    const cache = { format: "f32", keys: view, values: view } as const;
     const buffers = { q: view, cache, slotPositions: view, rows: view, out: view, step: view };
     const make = (tiling: AttentionTiling) =>
       createAttention(gpu, { ...SHIPPED, ...buffers, label: "layers.0", maxRows: 1, tiling });

@@ -108,7 +108,7 @@ describeOnGpu("qkv-rotary-cache", (gpu) => {
         packRows(places.map((place) => ({ ...place, kind: ROW_KIND.told, index: 0 }))),
       ),
       q: q.view,
-      cache: { keys: keys.view, values: values.view },
+      cache: { format: "f32", keys: keys.view, values: values.view },
       slotPositions: slotPositions.view,
       step: step(gpu, nRows),
       workgroupSize,
@@ -156,11 +156,14 @@ describeOnGpu("qkv-rotary-cache", (gpu) => {
     await check(SHIPPED, LATE, 64, 0);
   });
 
-  it("refuses periods that do not fit", async () => {
+  it("refuses periods and a cache that do not fit", async () => {
     const view = createBuffer(gpu, { label: "any", sizeBytes: 16 });
-    const cache = { keys: view, values: view };
-    const buffers = { qkv: view, rows: view, q: view, cache, slotPositions: view, step: view };
-    const make = (shape: QkvShape) => createQkvRotaryCache(gpu, { ...shape, ...buffers, label: "layers.0" });
+    const buffers = { qkv: view, rows: view, q: view, slotPositions: view, step: view };
+    const make = (shape: QkvShape, format: "f32" | "f16" = "f32") => {
+      const cache = { format, keys: view, values: view };
+      return createQkvRotaryCache(gpu, { ...shape, ...buffers, cache, label: "layers.0" });
+    };
+    await expect(make(SMALL, "f16")).rejects.toThrow("the cache is of f16, expected f32");
     await expect(make({ ...SMALL, rotaryLog2: [1] })).rejects.toThrow(
       "rotaryLog2 holds 1 elements, expected 2",
     );

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { EMPTY_POSITION } from "../../kernels/kv-cache.ts";
+import { fromHalf, toHalves } from "../../kernels/half.ts";
+import { type CacheFormat, EMPTY_POSITION } from "../../kernels/kv-cache.ts";
 import type { PlainCache } from "../../kernels/qkv-rotary-cache/qkv-rotary-cache.reference.ts";
 import {
   type RotaryCacheShape,
@@ -99,10 +100,10 @@ describeOnGpu("rotary-cache", (gpu) => {
   async function check(
     shape: RotaryCacheShape,
     positions: readonly number[],
-    options: { workgroupSize?: number; rows?: number; sequences?: number } = {},
+    options: { workgroupSize?: number; rows?: number; sequences?: number; format?: CacheFormat } = {},
   ): Promise<void> {
     const { nHeads, nKvHeads, headDim, capacity } = shape;
-    const sequences = options.sequences ?? 1;
+    const { sequences = 1, format = "f32" } = options;
     const qkv = gaussian(positions.length, positions.length * (nHeads + 2 * nKvHeads) * headDim);
     // Slots from the end, so that none is next to the one of the row before; rows of one step share theirs.
     const places = positions.map((position, i) => ({
@@ -116,10 +117,13 @@ describeOnGpu("rotary-cache", (gpu) => {
     const expectedQ = rotaryCacheReference(shape, qkv, places.slice(0, nRows), expected);
 
     const cacheLength = expected.keys.length;
-    const untouched = new Float32Array(cacheLength).fill(-7);
+    const sevens = new Float32Array(cacheLength).fill(-7);
+    const [untouched, words] = format === "f16" ? [toHalves(sevens), cacheLength / 2] : [sevens, cacheLength];
     const q = output(gpu, "q", expectedQ.length || 1);
-    const keys = output(gpu, "keys", cacheLength, untouched);
-    const values = output(gpu, "values", cacheLength, untouched);
+    const keys = output(gpu, "keys", words, untouched);
+    const values = output(gpu, "values", words, untouched);
+    const read = async ({ f32, u32 }: typeof keys) =>
+      format === "f32" ? f32() : Float32Array.from(new Uint16Array((await u32()).buffer), fromHalf);
     const slotPositions = output(gpu, "slots", capacity, new Uint32Array(capacity).fill(EMPTY_POSITION));
     const kernel = await createRotaryCache(gpu, {
       ...shape,
@@ -127,7 +131,7 @@ describeOnGpu("rotary-cache", (gpu) => {
       qkv: input(gpu, "qkv", qkv),
       rows: input(gpu, "rows", packRows(places)),
       ...(nHeads > 0 ? { q: q.view } : {}),
-      cache: { keys: keys.view, values: values.view },
+      cache: { format, keys: keys.view, values: values.view },
       slotPositions: slotPositions.view,
       step: step(gpu, nRows),
       ...(options.workgroupSize ? { workgroupSize: options.workgroupSize } : {}),
@@ -136,8 +140,11 @@ describeOnGpu("rotary-cache", (gpu) => {
     // Single precision: an angle is off by 5e-7, of values up to 5.
     const limits = { absolute: 4e-6 };
     if (expectedQ.length > 0) expectClose(await q.f32(), expectedQ, limits);
-    expectClose(plainKeys(shape, await keys.f32()), expected.keys, limits);
-    expectClose(await values.f32(), expected.values, { absolute: 0 });
+    // WGSL lets a device take either of the two halves around a number: 2^-10 of it.
+    const rounding = format === "f16" ? 2 ** -10 : 0;
+    expectClose(plainKeys(shape, await read(keys)), expected.keys, { ...limits, relative: rounding });
+    const tiny = format === "f16" ? 2 ** -24 : 0;
+    expectClose(await read(values), expected.values, { absolute: tiny, relative: rounding });
     expect([...(await slotPositions.u32())]).toEqual([...expected.slotPositions]);
   }
 
@@ -149,6 +156,40 @@ describeOnGpu("rotary-cache", (gpu) => {
       await check(KEYS_ONLY, [4, 4, 4, 4, 4], { workgroupSize });
     });
   }
+
+  for (const workgroupSize of [1, 63]) {
+    it(`writes halves as the reference, workgroup size ${workgroupSize}`, async () => {
+      const options = { workgroupSize, format: "f16" as const };
+      await check(MOSHI, [0, 1, 2, 63, 2999], options);
+      await check(GROUPED, [0, 7, 8, 3000], { ...options, rows: 3 });
+      await check(DEPTH, [0, 1, 2], options);
+      await check(KEYS_ONLY, [4, 4, 4, 4, 4], options);
+      await check(MOSHI, [5, 5, 6, 6], { ...options, sequences: 2 });
+    });
+  }
+
+  it("holds what a half cannot at the end of its range", async () => {
+    const shape = { ...DEPTH, nHeads: 0, nKvHeads: 1, capacity: 1 };
+    const qkv = Float32Array.of(1e6, -1e6, 65504, 1, -70000, 2, 65536, -65504);
+    const views = [output(gpu, "keys", 2), output(gpu, "values", 2)] as const;
+    const kernel = await createRotaryCache(gpu, {
+      ...shape,
+      label: "rotary",
+      qkv: input(gpu, "qkv", qkv),
+      rows: input(gpu, "rows", packRows([{ position: 0, cacheSlot: 0, kind: 0, index: 0 }])),
+      cache: { format: "f16", keys: views[0].view, values: views[1].view },
+      slotPositions: createBuffer(gpu, { label: "slots", sizeBytes: 4 }),
+      step: step(gpu, 1),
+    });
+    await run(gpu, [kernel], 1);
+    const halves = await Promise.all(
+      views.map(async ({ u32 }) => [...new Uint16Array((await u32()).buffer)]),
+    );
+    expect(halves.map((each) => each.map(fromHalf))).toEqual([
+      [65504, -65504, 65504, 1],
+      [-65504, 2, 65504, -65504],
+    ]);
+  });
 
   it("keeps the caches of two sequences apart", async () => {
     await check(MOSHI, [5, 5, 6, 6], { sequences: 2 });
@@ -169,7 +210,7 @@ describeOnGpu("rotary-cache", (gpu) => {
 
   it("refuses shapes that do not fit", async () => {
     const view = createBuffer(gpu, { label: "any", sizeBytes: 16 });
-    const cache = { keys: view, values: view };
+    const cache = { format: "f32", keys: view, values: view } as const;
     const buffers = { qkv: view, rows: view, cache, slotPositions: view, step: view };
     const make = (shape: RotaryCacheShape) =>
       createRotaryCache(gpu, { ...shape, ...buffers, label: "layers.0" });
