@@ -1,7 +1,8 @@
 // Product of a few rows of activations with a large matrix, for adapters without subgroups.
 //
 //   out[r, n] = base + sum over k of y[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
-//   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
+//   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps);
+//   where `rectify` is set max(x[r, k], 0) stands for x[r, k]
 //
 //   x (rows, cols) f32.  w (out_cols, cols): entry points f32, f16, q8 and q4.  out (rows, out_cols) f32.  All row-major.
 //   Dispatch (ceil(out_cols / workgroup_size), ceil(rows / row_tile), 1).
@@ -11,6 +12,7 @@
 override workgroup_size: u32 = 32;
 override row_tile: u32 = 1; // rows of x, 1 to 8
 override normalise: bool = false;
+override rectify: bool = false;
 
 // `w` is rows [first_col, first_col + out_cols) of the whole matrix, which has out_stride.
 struct Params {
@@ -45,7 +47,9 @@ fn add(sums: ptr<function, Sums>, w: vec4f, first_row: u32, i: u32) {
   var scaled = w;
   if (normalise) { scaled *= norm[i]; }
   for (var m = 0u; m < row_tile; m++) {
-    let value = x[(first_row + m) * (params.cols / 4u) + i];
+    var value = x[(first_row + m) * (params.cols / 4u) + i];
+    // Not max(): what is no number stays none.
+    if (rectify) { value = select(value, vec4f(0.0), value < vec4f(0.0)); }
     (*sums).products[m] += dot(scaled, value);
     if (normalise) { (*sums).squares[m] += dot(value, value); }
   }

@@ -24,6 +24,8 @@ export interface MatmulSpec {
   out: BufferView;
   /** Multiplies with RMSNorm(x) instead of x; `weight` is (matrix.cols) f32. Default: no norm. */
   norm?: { weight: BufferView; eps: number };
+  /** Takes max(x, 0) in the place of x. Default: no. */
+  rectify?: boolean;
   /** Adds to `out` what it held: a residual connection. */
   accumulate: boolean;
   /** See kernels/step.ts. */
@@ -50,7 +52,8 @@ export function defaultTilings(gpu: Gpu): MatmulTiling[] {
 }
 
 /**
- * Prepares `out = y · matrixᵀ`, or `out += y · matrixᵀ`, with y = x or RMSNorm(x), for a matrix of one part.
+ * Prepares `out = y · matrixᵀ`, or `out += y · matrixᵀ`, with y = x or RMSNorm(x) of x or max(x, 0), for a matrix of one
+ * part.
  *
  * @throws RuntimeError "gpu-out-of-memory" if the matrix has more parts, "shape-mismatch" if a buffer cannot hold one
  *         row, "gpu-compile" if the shader is refused.
@@ -72,7 +75,12 @@ export async function createMatmuls(gpu: Gpu, spec: MatmulSpec): Promise<Dispatc
   if (spec.norm) expectRows(label, "norm", spec.norm.weight, matrix.cols);
   const tilings = spec.tilings ?? defaultTilings(gpu);
   const pipelines = await Promise.all(
-    tilings.map((tiling) => compile(gpu, matrix.format, tiling, spec.norm !== undefined)),
+    tilings.map((tiling) =>
+      compile(gpu, matrix.format, tiling, {
+        normalise: spec.norm !== undefined,
+        rectify: spec.rectify ?? false,
+      }),
+    ),
   );
   return matrix.parts.map((part) => partDispatch(gpu, spec, part, tilings, pipelines));
 }
@@ -133,11 +141,11 @@ function compile(
   gpu: Gpu,
   format: MatrixFormat,
   tiling: MatmulTiling,
-  normalise: boolean,
+  { normalise, rectify }: { normalise: boolean; rectify: boolean },
 ): Promise<Pipeline> {
   const subgroups = gpu.features.has("subgroups");
   return createPipeline(gpu, {
-    label: `${normalise ? "norm + " : ""}matmul ${format} x${tiling.rowTile}`,
+    label: `${rectify ? "relu + " : ""}${normalise ? "norm + " : ""}matmul ${format} x${tiling.rowTile}`,
     shader: new URL(subgroups ? "./matmul.wgsl" : "./matmul-portable.wgsl", import.meta.url),
     entryPoint: `${format}_weights`,
     bindings: BINDINGS,
@@ -145,6 +153,7 @@ function compile(
       workgroup_size: tiling.workgroupSize,
       row_tile: tiling.rowTile,
       normalise: normalise ? 1 : 0,
+      rectify: rectify ? 1 : 0,
       ...(subgroups ? { rows_per_group: tiling.rowsPerGroup } : {}),
     },
   });

@@ -1,7 +1,8 @@
 // Product of a few rows of activations with a large matrix, for adapters with subgroups.
 //
 //   out[r, n] = base + sum over k of y[r, k] * w[n, k],   base = out[r, n] if params.accumulate else 0
-//   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps)
+//   y[r, k] = x[r, k], or where `normalise` is set norm[k] * x[r, k] / sqrt(mean over k of x[r, k]^2 + eps);
+//   where `rectify` is set max(x[r, k], 0) stands for x[r, k]
 //
 //   x (rows, cols) f32.  w (out_cols, cols): entry points f32, f16, q8 and q4.  out (rows, out_cols) f32.  All row-major.
 //   Dispatch (ceil(out_cols / rows_per_group), ceil(rows / row_tile), 1).
@@ -19,6 +20,7 @@ override workgroup_size: u32 = 32;
 override rows_per_group: u32 = 16; // rows of w per workgroup, a multiple of 4
 override row_tile: u32 = 1;        // rows of x, 1 to 8
 override normalise: bool = false;
+override rectify: bool = false;
 
 // `w` is rows [first_col, first_col + out_cols) of the whole matrix, which has out_stride.
 struct Params {
@@ -75,7 +77,9 @@ fn add(sums: ptr<function, Sums>, w: mat4x4f, first_row: u32, i: u32) {
     across = mat4x4f(across[0] * scale.x, across[1] * scale.y, across[2] * scale.z, across[3] * scale.w);
   }
   for (var m = 0u; m < row_tile; m++) {
-    let value = x[(first_row + m) * (params.cols / 4u) + i];
+    var value = x[(first_row + m) * (params.cols / 4u) + i];
+    // Not max(): what is no number stays none.
+    if (rectify) { value = select(value, vec4f(0.0), value < vec4f(0.0)); }
     (*sums).products[m] += across * value;
     if (normalise) { (*sums).squares[m] += dot(value, value); }
   }

@@ -35,6 +35,7 @@ interface Case {
   format: MatrixFormat;
   accumulate?: boolean;
   norm?: boolean;
+  rectify?: boolean;
   tiling?: { rowTile: number; workgroupSize: number; rowsPerGroup: number };
   /** Rows of the buffers beyond those that the step runs. */
   spareRows?: number;
@@ -59,12 +60,14 @@ async function check(gpu: Gpu, c: Case): Promise<void> {
     accumulate: c.accumulate ?? false,
     step: step(gpu, c.rows),
     ...(c.norm ? { norm: { weight: input(gpu, "norm", norm), eps: 0.5 } } : {}),
+    ...(c.rectify ? { rectify: true } : {}),
     ...(c.tiling ? { tilings: [c.tiling] } : {}),
   });
   if (maxPartBytes !== undefined) expect(matmuls.length).toBeGreaterThan(1);
   await run(gpu, matmuls, c.rows);
   const actual = await out.f32();
-  const live = x.subarray(0, c.rows * c.cols);
+  const given = x.subarray(0, c.rows * c.cols);
+  const live = c.rectify ? given.map((value) => Math.max(value, 0)) : given;
   const expected = matmulReference(
     c.norm ? rmsNormReference(live, norm, 0.5) : live,
     toFloats(source),
@@ -237,6 +240,21 @@ describeOnGpu("matmul", (gpu) => {
       }));
   }
 
+  for (const format of FORMATS) {
+    it(`${format}: rectified, of several rows, and before a norm`, async () => {
+      await check(gpu, { rows: 5, cols: 96, outCols: 21, format, rectify: true });
+      await check(gpu, {
+        rows: 1,
+        cols: 64,
+        outCols: 5,
+        format,
+        rectify: true,
+        norm: true,
+        accumulate: true,
+      });
+    });
+  }
+
   it("names a matrix of parts that is to be one dispatch", async () => {
     const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
     const spec = {
@@ -285,23 +303,30 @@ describeOnGpu("matmul", (gpu) => {
     expect([...(await out.f32())]).toEqual(new Array(8).fill(NaN));
   });
 
-  it("NaN in an input reaches the output of its row alone", async () => {
-    const x = gaussian(1, 64);
-    x[40] = NaN;
-    const out = output(gpu, "out", 16);
-    const source = { kind: "f32", data: gaussian(2, 8 * 32) } as const;
-    const matmul = await createMatmul(gpu, {
-      label: "matmul",
-      x: input(gpu, "x", x),
-      matrix: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32" }, source),
-      out: out.view,
-      accumulate: false,
-      step: step(gpu, 2),
-    });
-    await run(gpu, [matmul], 2);
-    const actual = await out.f32();
-    expect([...actual].map(Number.isNaN)).toEqual([...new Array(8).fill(false), ...new Array(8).fill(true)]);
-  });
+  it.each([false, true])(
+    "NaN in an input reaches the output of its row alone; rectified: %s",
+    async (rectify) => {
+      const x = gaussian(1, 64);
+      x[40] = NaN;
+      const out = output(gpu, "out", 16);
+      const source = { kind: "f32", data: gaussian(2, 8 * 32) } as const;
+      const matmul = await createMatmul(gpu, {
+        label: "matmul",
+        x: input(gpu, "x", x),
+        matrix: uploadMatrix(gpu, { label: "w", rows: 8, cols: 32, format: "f32" }, source),
+        out: out.view,
+        accumulate: false,
+        rectify,
+        step: step(gpu, 2),
+      });
+      await run(gpu, [matmul], 2);
+      const actual = await out.f32();
+      expect([...actual].map(Number.isNaN)).toEqual([
+        ...new Array(8).fill(false),
+        ...new Array(8).fill(true),
+      ]);
+    },
+  );
 
   it("names a buffer that cannot hold a row", async () => {
     const source = { kind: "f32", data: gaussian(1, 8 * 32) } as const;
@@ -334,6 +359,7 @@ describeOnGpu("matmul", (gpu) => {
         await check(plain, { rows, cols: 96, outCols: 65, format, accumulate: rows === 6, spareRows: 2 });
       }
       await check(plain, { rows: 1, cols: 96, outCols: 9, format, norm: true });
+      await check(plain, { rows: 2, cols: 96, outCols: 9, format, rectify: true });
       const maxPartBytes = 16 + 5 * { f32: 384, f16: 192, q8: 96, q4: 48 }[format];
       await check(plain, { rows: 6, cols: 96, outCols: 12, format, maxPartBytes, accumulate: true });
       plain.close();
