@@ -90,6 +90,22 @@ export function packTurn(turn: Turn): Uint32Array {
   return words;
 }
 
+/** The turn that `packTurn` packed. */
+export function unpackTurn(words: Uint32Array): Turn {
+  const [saidPosition, saidCount, saidStart, saidCapacity, maxTokens, nextToken, topK, seed] = words;
+  return {
+    saidPosition: saidPosition!,
+    saidCount: saidCount!,
+    saidStart: saidStart!,
+    saidCapacity: saidCapacity!,
+    maxTokens: maxTokens!,
+    nextToken: nextToken!,
+    topK: topK!,
+    seed: seed!,
+    temperature: new Float32Array(words.buffer, words.byteOffset)[8]!,
+  };
+}
+
 /** One token of a step. In WGSL a vec4u in this order. */
 export interface Row {
   /** 64 * micro-turn + slot. */
@@ -103,4 +119,12 @@ export interface Row {
 /** Packs rows as the kernels read them. */
 export function packRows(rows: readonly Row[]): Uint32Array {
   return Uint32Array.from(rows.flatMap((row) => [row.position, row.cacheSlot, row.kind, row.index]));
+}
+
+/** The first `count` of packed rows. */
+export function unpackRows(words: Uint32Array, count: number): Row[] {
+  return Array.from({ length: count }, (_, r) => {
+    const [position, cacheSlot, kind, index] = words.subarray(4 * r, 4 * r + 4);
+    return { position: position!, cacheSlot: cacheSlot!, kind: kind!, index: index! };
+  });
 }

@@ -2,6 +2,7 @@ import { expectLength, RuntimeError } from "../../src/core/errors.ts";
 import { stderrLog } from "../../src/core/log.ts";
 import type { MicroTurnInput, MicroTurnOutput, VideoFrame } from "../../src/core/micro-turn.ts";
 import type { InteractionModel, ModelDescription, Perception } from "../../src/core/model.ts";
+import { checkRequested } from "../../src/gpu/kernel-check.ts";
 import { GREEDY, type InputBlock, type NativeBackend, type Sampling, type WeightFormat } from "./backend.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { type BackendChoice, type ChosenBackend, chooseBackend } from "./choose-backend.ts";
@@ -32,11 +33,15 @@ export async function loadNativeModel(options: NativeModelOptions): Promise<Inte
   const { directory, backend, weights = "as-stored", sampling = GREEDY } = options;
   const checkpoint = await loadCheckpoint(directory);
   const tokenizer = await NativeTokenizer.load(checkpoint);
-  return new NativeModel(
-    checkpoint,
-    tokenizer,
-    await chooseBackend(backend, { checkpoint, weights, sampling }),
-  );
+  const chosen = await chooseBackend(backend, { checkpoint, weights, sampling });
+  if (checkRequested && chosen.backend.kind === "cpu") {
+    stderrLog.write(
+      "warning",
+      "kernel check",
+      "CHECK=1 has nothing to compare on the CPU backend; --backend gpu runs the kernels",
+    );
+  }
+  return new NativeModel(checkpoint, tokenizer, chosen);
 }
 
 /** The native family's model: prepares what the backend perceives and reads what it says. */

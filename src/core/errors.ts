@@ -12,6 +12,7 @@ export type ErrorCode =
   | "gpu-compile"
   | "gpu-device-lost"
   | "gpu-out-of-memory"
+  | "kernel-mismatch"
   | "output-failed"
   | "endpoint-failed"
   | "queue-full"
@@ -44,6 +45,7 @@ const EXIT_BY_CODE: Record<ErrorCode, number> = {
   "gpu-compile": EXIT.failure,
   "gpu-device-lost": EXIT.temporary,
   "gpu-out-of-memory": EXIT.temporary,
+  "kernel-mismatch": EXIT.failure,
   "output-failed": EXIT.temporary,
   "endpoint-failed": EXIT.temporary,
   "queue-full": EXIT.temporary,

@@ -2,13 +2,15 @@ import { ROW_KIND, type Row, type Turn } from "../../../kernels/step.ts";
 import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
 import { stderrLog } from "../../../src/core/log.ts";
 import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
+import { checkRequested, KernelChecker } from "../../../src/gpu/kernel-check.ts";
 import { KernelTimes, type KernelTimesTicket, kernelTimesLine } from "../../../src/gpu/kernel-times.ts";
+import type { DispatchTarget } from "../../../src/gpu/plan.ts";
 import { Readback, type ReadbackTicket } from "../../../src/gpu/readback.ts";
 import type { BackendOptions, InputBlock, NativeBackend } from "../backend.ts";
 import { pcmLength, SAID_SLOT, SLOTS_PER_TURN, videoLength } from "../config.ts";
 import { checkBlock, type PlannedToken, planInput, planSaid, type TokenCounts } from "../sequence.ts";
 import { History } from "./history.ts";
-import { Network } from "./network.ts";
+import { type InputRun, Network } from "./network.ts";
 import { uploadWeights } from "./weights.ts";
 
 /** A device with the network built on it. Replaced as a whole when the device is lost. */
@@ -18,6 +20,14 @@ interface Engine {
   readback: Readback;
   /** With DEBUG=2. */
   times: KernelTimes | null;
+  /** With CHECK=1. */
+  checker: KernelChecker | null;
+}
+
+/** How a session is run, beside the device it runs on. */
+export interface GpuSessionOptions extends GpuOptions {
+  /** Compares every kernel with its reference and stops at the first that is wrong. Default: whether CHECK=1 is set. */
+  check?: boolean;
 }
 
 /** What was submitted and is to be read. */
@@ -36,14 +46,14 @@ const TIMED_EVERY = 25;
 export class GpuSession implements NativeBackend {
   readonly kind = "gpu";
   readonly #options: BackendOptions;
-  readonly #gpuOptions: GpuOptions;
+  readonly #gpuOptions: GpuSessionOptions;
   readonly #counts: TokenCounts = { told: 0, said: 0 };
   readonly #history: History;
   #engine: Engine;
   /** Counted where some are timed. */
   #answers = 0;
 
-  private constructor(options: BackendOptions, gpuOptions: GpuOptions, engine: Engine) {
+  private constructor(options: BackendOptions, gpuOptions: GpuSessionOptions, engine: Engine) {
     this.#options = options;
     this.#gpuOptions = gpuOptions;
     this.#history = new History(options.checkpoint.config);
@@ -53,11 +63,16 @@ export class GpuSession implements NativeBackend {
   /**
    * Opens a device, builds everything on it and runs a first micro-turn that is forgotten again.
    *
-   * @throws RuntimeError "gpu-unavailable", "gpu-compile" or "gpu-out-of-memory".
+   * @throws RuntimeError "gpu-unavailable", "gpu-compile" or "gpu-out-of-memory"; "kernel-mismatch" where kernels are checked.
    */
-  static async create(options: BackendOptions, gpuOptions: GpuOptions = {}): Promise<GpuSession> {
+  static async create(options: BackendOptions, gpuOptions: GpuSessionOptions = {}): Promise<GpuSession> {
     const session = new GpuSession(options, gpuOptions, await buildEngine(options, gpuOptions));
-    await session.#warmUp();
+    try {
+      await session.#warmUp();
+    } catch (error) {
+      session.#engine.gpu.close();
+      throw error;
+    }
     return session;
   }
 
@@ -96,14 +111,16 @@ export class GpuSession implements NativeBackend {
   }
 
   async close(): Promise<void> {
-    this.#engine.gpu.close();
+    const { gpu, checker } = this.#engine;
+    if (checker) stderrLog.write("info", "kernel check", checker.summary);
+    gpu.close();
   }
 
   /** Takes in `blocks` and speaks for the last. Nothing of the session is changed on the host unless it succeeds. */
   async #run(blocks: readonly InputBlock[]): Promise<readonly number[]> {
     const before = { ...this.#counts };
     try {
-      for (const block of blocks.slice(0, -1)) this.#listen(block);
+      for (const block of blocks.slice(0, -1)) await this.#listen(block);
       const last = blocks.at(-1)!;
       const tokens = await this.#speak(last);
       for (const block of blocks.slice(0, -1)) this.#history.add(block, []);
@@ -116,14 +133,14 @@ export class GpuSession implements NativeBackend {
   }
 
   /** Reads a block in without an answer. */
-  #listen(block: InputBlock): void {
-    this.#submit(this.#planBlock(block), block, false);
+  async #listen(block: InputBlock): Promise<void> {
+    await this.#submit(this.#planBlock(block), block, false);
     this.#counts.told += block.told.length;
   }
 
   /** Reads a block in and answers: the output block, its closing token included. */
   async #speak(block: InputBlock): Promise<readonly number[]> {
-    const submitted = this.#submit(this.#planBlock(block), block, true)!;
+    const submitted = (await this.#submit(this.#planBlock(block), block, true))!;
     this.#counts.told += block.told.length;
     const words = new Uint32Array(await submitted.block.read());
     if (submitted.times) {
@@ -142,26 +159,47 @@ export class GpuSession implements NativeBackend {
   }
 
   /** One write, one command buffer. Returns what is to be read if the model is to speak. */
-  #submit(rows: readonly Row[], block: InputBlock, speaks: boolean): Submitted | null {
-    const { gpu, network, readback, times } = this.#engine;
-    const { limits } = this.#options.checkpoint.config;
-    const { state } = network;
+  async #submit(rows: readonly Row[], block: InputBlock, speaks: boolean): Promise<Submitted | null> {
+    const { gpu, network, readback, times, checker } = this.#engine;
     gpu.throwIfFailed();
-    state.input.write({ rows, turn: this.#turn(block.turn), pcm: block.pcm, video: block.video });
-    const encoder = gpu.device.createCommandEncoder({ label: `micro-turn ${block.turn}` });
-    encoder.clearBuffer(state.block.buffer, 0, 4);
-    const timed = speaks && times && ++this.#answers % TIMED_EVERY === 0 ? times.begin(encoder) : null;
-    const pass = timed ?? encoder.beginComputePass();
+    network.state.input.write({ rows, turn: this.#turn(block.turn), pcm: block.pcm, video: block.video });
     const run = { rows: rows.length, hears: block.pcm !== null, sees: block.video !== null, speaks };
-    network.recordInput(pass, run);
-    const decodeSteps = speaks ? limits.outputTokensPerMicroTurn - 1 : 0;
-    for (let i = 0; i < decodeSteps; i++) network.recordDecodeStep(pass);
-    pass.end();
+    if (checker) await this.#check(checker, run, block.turn);
+    const encoder = gpu.device.createCommandEncoder({ label: `micro-turn ${block.turn}` });
+    const timed =
+      speaks && times && !checker && ++this.#answers % TIMED_EVERY === 0 ? times.begin(encoder) : null;
+    if (!checker) this.#record(encoder, timed, run);
     const submitted = speaks
       ? { block: readback.record(encoder), times: timed && times!.record(encoder, timed) }
       : null;
     gpu.device.queue.submit([encoder.finish()]);
     return submitted;
+  }
+
+  /** The whole run in one pass: the input block and, if the model is to speak, all decode steps. */
+  #record(encoder: GPUCommandEncoder, timed: DispatchTarget | null, run: InputRun): void {
+    const { network } = this.#engine;
+    encoder.clearBuffer(network.state.block.buffer, 0, 4);
+    const pass = timed ?? encoder.beginComputePass();
+    network.recordInput(pass, run);
+    const decodeSteps = run.speaks ? this.#options.checkpoint.config.limits.outputTokensPerMicroTurn - 1 : 0;
+    for (let i = 0; i < decodeSteps; i++) network.recordDecodeStep(pass);
+    pass.end();
+  }
+
+  /** The same run kernel by kernel, each compared with its reference; in a closed block nothing runs. */
+  async #check(checker: KernelChecker, run: InputRun, turn: number): Promise<void> {
+    const { gpu, network } = this.#engine;
+    const { limits, tokens } = this.#options.checkpoint.config;
+    const where = `micro-turn ${turn}`;
+    const { block } = network.state;
+    gpu.device.queue.writeBuffer(block.buffer, block.offset, new Uint32Array(1));
+    await network.checkInput(checker, run, where);
+    for (let i = 1; run.speaks && i < limits.outputTokensPerMicroTurn; i++) {
+      const words = await checker.read(block);
+      if (words[words[0]!] === tokens.next) break;
+      await network.checkDecodeStep(checker, where);
+    }
   }
 
   #turn(turn: number): Turn {
@@ -219,28 +257,29 @@ export class GpuSession implements NativeBackend {
     this.#counts.told = told - past.reduce((n, { block }) => n + block.told.length, 0);
     this.#counts.said = said - past.reduce((n, turn) => n + turn.said.length, 0);
     for (const { block, said: tokens } of past) {
-      this.#listen(block);
+      await this.#listen(block);
       if (tokens.length === 0) continue;
       const rows = tokens.map((id, i) => {
         const row = toRow(planSaid(config, this.#counts, block.turn, i, id), block.turn);
         this.#counts.said++;
         return row;
       });
-      this.#submit(rows, { turn: block.turn, pcm: null, video: null, told: [] }, false);
+      await this.#submit(rows, { turn: block.turn, pcm: null, video: null, told: [] }, false);
     }
     await this.#engine.gpu.device.queue.onSubmittedWorkDone();
     this.#engine.gpu.throwIfFailed();
   }
 }
 
-async function buildEngine(options: BackendOptions, gpuOptions: GpuOptions): Promise<Engine> {
+async function buildEngine(options: BackendOptions, gpuOptions: GpuSessionOptions): Promise<Engine> {
   const { checkpoint, weights } = options;
   const gpu = await openGpu(gpuOptions);
   try {
     const network = await Network.create(gpu, checkpoint.config, uploadWeights(gpu, checkpoint, weights));
     const readback = new Readback(gpu, network.state.block);
     await gpu.settle();
-    return { gpu, network, readback, times: KernelTimes.create(gpu) };
+    const checker = (gpuOptions.check ?? checkRequested) ? new KernelChecker(gpu) : null;
+    return { gpu, network, readback, times: KernelTimes.create(gpu), checker };
   } catch (error) {
     gpu.close();
     throw error;

@@ -19,6 +19,8 @@ export class NetworkState {
   readonly tiles: BufferView;
   readonly x: BufferView;
   readonly normed: BufferView;
+  /** (vocabSize), of the last choice. */
+  readonly logits: BufferView;
   readonly qkv: BufferView;
   readonly q: BufferView;
   readonly attended: BufferView;
@@ -45,6 +47,7 @@ export class NetworkState {
     this.tiles = buffer("tiles", nTiles * dim);
     this.x = buffer("x", this.maxRows * dim);
     this.normed = buffer("normed", this.maxRows * dim);
+    this.logits = buffer("logits", config.vocabSize);
     this.qkv = buffer("qkv", this.maxRows * (nHeads + 2 * nKvHeads) * headDim);
     this.q = buffer("q", this.maxRows * nHeads * headDim);
     this.attended = buffer("attended", this.maxRows * nHeads * headDim);

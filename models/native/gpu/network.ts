@@ -1,8 +1,11 @@
+import { dmelCheck } from "../../../kernels/dmel/dmel.check.ts";
 import { createDmel } from "../../../kernels/dmel/dmel.ts";
+import { hmlpCheck } from "../../../kernels/hmlp/hmlp.check.ts";
 import { createHmlp } from "../../../kernels/hmlp/hmlp.ts";
 import { emptySlots } from "../../../kernels/kv-cache.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
-import { type Dispatch, type DispatchTarget, record } from "../../../src/gpu/plan.ts";
+import type { Kernel, KernelChecker } from "../../../src/gpu/kernel-check.ts";
+import { type DispatchTarget, record } from "../../../src/gpu/plan.ts";
 import { audioTokenCount, type NativeConfig } from "../config.ts";
 import { NetworkState } from "./network-state.ts";
 import { type Pass, PassBuilder, type StepViews } from "./pass.ts";
@@ -24,22 +27,25 @@ export interface InputRun {
 export class Network {
   readonly state: NetworkState;
   readonly #gpu: Gpu;
-  readonly #hear: readonly Dispatch[];
-  readonly #see: readonly Dispatch[];
+  readonly #hear: Kernel;
+  readonly #see: Kernel;
   readonly #input: Pass;
   readonly #decode: Pass;
+  /** All of `#decode`, in order. */
+  readonly #decodeStep: readonly Kernel[];
 
   private constructor(
     gpu: Gpu,
     state: NetworkState,
-    parts: { hear: Dispatch; see: readonly Dispatch[]; input: Pass; decode: Pass },
+    parts: { hear: Kernel; see: Kernel; input: Pass; decode: Pass },
   ) {
     this.#gpu = gpu;
     this.state = state;
-    this.#hear = [parts.hear];
+    this.#hear = parts.hear;
     this.#see = parts.see;
     this.#input = parts.input;
     this.#decode = parts.decode;
+    this.#decodeStep = kernelsOf(parts.decode);
   }
 
   /** @throws RuntimeError "gpu-compile", "gpu-out-of-memory" or "gpu-device-lost", naming the part. */
@@ -54,20 +60,22 @@ export class Network {
       step: input.step,
     };
     const decodeViews: StepViews = { name: "decode", maxRows: 1, rows: decodeRow, step: decodeStep };
+    const dmel = {
+      label: "dmel",
+      frames: audioTokenCount(config),
+      pcm: input.pcm,
+      levels: state.levels,
+    };
+    const hmlp = {
+      ...config.video,
+      label: "hmlp",
+      layers: weights.folds,
+      video: input.video,
+      out: state.tiles,
+    };
     const network = new Network(gpu, state, {
-      hear: await createDmel(gpu, {
-        label: "dmel",
-        frames: audioTokenCount(config),
-        pcm: input.pcm,
-        levels: state.levels,
-      }),
-      see: await createHmlp(gpu, {
-        ...config.video,
-        label: "hmlp",
-        layers: weights.folds,
-        video: input.video,
-        out: state.tiles,
-      }),
+      hear: { dispatches: [await createDmel(gpu, dmel)], check: dmelCheck(dmel) },
+      see: { dispatches: await createHmlp(gpu, hmlp), check: hmlpCheck(hmlp) },
       input: await builder.build(inputViews),
       decode: await builder.build(decodeViews),
     });
@@ -77,31 +85,32 @@ export class Network {
 
   /** Dispatches of one transformer layer in a decode step. */
   get dispatchesPerLayer(): number {
-    return this.#decode.layers[0]?.length ?? 0;
+    return countOf(this.#decode.layers[0] ?? []);
   }
 
   /** Dispatches of a run over an input block, and of one decode step. */
   countDispatches(run: InputRun): { input: number; decodeStep: number } {
-    const { choose } = this.#decode;
-    const layers = this.#decode.layers.flat().length;
-    const hears = run.hears ? this.#hear.length : 0;
-    const sees = run.sees ? this.#see.length : 0;
-    return {
-      input: hears + sees + 1 + layers + (run.speaks ? this.#input.choose.length : 0),
-      decodeStep: 1 + layers + choose.length,
-    };
+    return { input: countOf(this.#inputKernels(run)), decodeStep: countOf(this.#decodeStep) };
   }
 
   /** Records the run over the input block that `state.input` was written with. */
   recordInput(pass: DispatchTarget, run: InputRun): void {
-    if (run.hears) record(pass, this.#hear, run.rows);
-    if (run.sees) record(pass, this.#see, run.rows);
-    this.#recordPass(pass, this.#input, run.rows, run.speaks);
+    for (const { dispatches } of this.#inputKernels(run)) record(pass, dispatches, run.rows);
   }
 
   /** Records one decode step: the sampler's last token goes in, the next one is chosen. Nothing runs in a closed block. */
   recordDecodeStep(pass: DispatchTarget): void {
-    this.#recordPass(pass, this.#decode, 1, true);
+    for (const { dispatches } of this.#decodeStep) record(pass, dispatches, 1);
+  }
+
+  /** Runs what `recordInput` records, kernel by kernel. @throws RuntimeError "kernel-mismatch". */
+  async checkInput(checker: KernelChecker, run: InputRun, where: string): Promise<void> {
+    await checker.run(this.#inputKernels(run), run.rows, where);
+  }
+
+  /** Runs a decode step of an open block, kernel by kernel. @throws RuntimeError "kernel-mismatch". */
+  async checkDecodeStep(checker: KernelChecker, where: string): Promise<void> {
+    await checker.run(this.#decodeStep, 1, where);
   }
 
   /** Forgets the session. */
@@ -109,9 +118,16 @@ export class Network {
     emptySlots(this.#gpu, this.state.slotPositions);
   }
 
-  #recordPass(pass: DispatchTarget, dispatches: Pass, rows: number, chooses: boolean): void {
-    record(pass, [dispatches.embed], rows);
-    for (const layer of dispatches.layers) record(pass, layer, rows);
-    if (chooses) record(pass, dispatches.choose, rows);
+  #inputKernels({ hears, sees, speaks }: InputRun): readonly Kernel[] {
+    const kernels = kernelsOf(speaks ? this.#input : { ...this.#input, choose: [] });
+    return [...(hears ? [this.#hear] : []), ...(sees ? [this.#see] : []), ...kernels];
   }
+}
+
+function kernelsOf({ embed, layers, choose }: Pass): Kernel[] {
+  return [embed, ...layers.flat(), ...choose];
+}
+
+function countOf(kernels: readonly Kernel[]): number {
+  return kernels.reduce((count, { dispatches }) => count + dispatches.length, 0);
 }

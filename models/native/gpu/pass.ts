@@ -1,13 +1,23 @@
-import { createAttention } from "../../../kernels/attention/attention.ts";
+import { attentionCheck } from "../../../kernels/attention/attention.check.ts";
+import { type AttentionSpec, createAttention } from "../../../kernels/attention/attention.ts";
+import { embeddingSumCheck } from "../../../kernels/embedding-sum/embedding-sum.check.ts";
 import { createEmbeddingSum } from "../../../kernels/embedding-sum/embedding-sum.ts";
-import { createGatedMlp } from "../../../kernels/gated-mlp/gated-mlp.ts";
+import { gatedMlpCheck } from "../../../kernels/gated-mlp/gated-mlp.check.ts";
+import { createGatedMlp, type GatedMlpSpec } from "../../../kernels/gated-mlp/gated-mlp.ts";
+import { logitsSampleCheck } from "../../../kernels/logits-sample/logits-sample.check.ts";
 import { createLogitsSample } from "../../../kernels/logits-sample/logits-sample.ts";
-import { createMatmul } from "../../../kernels/matmul/matmul.ts";
-import { createQkvRotaryCache } from "../../../kernels/qkv-rotary-cache/qkv-rotary-cache.ts";
+import { matmulCheck } from "../../../kernels/matmul/matmul.check.ts";
+import { createMatmul, type MatmulSpec } from "../../../kernels/matmul/matmul.ts";
+import { qkvRotaryCacheCheck } from "../../../kernels/qkv-rotary-cache/qkv-rotary-cache.check.ts";
+import {
+  createQkvRotaryCache,
+  type QkvRotaryCacheSpec,
+} from "../../../kernels/qkv-rotary-cache/qkv-rotary-cache.ts";
+import { rmsNormCheck } from "../../../kernels/rms-norm/rms-norm.check.ts";
 import { createRmsNorm } from "../../../kernels/rms-norm/rms-norm.ts";
 import type { BufferView } from "../../../src/gpu/buffers.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
-import type { Dispatch } from "../../../src/gpu/plan.ts";
+import type { Kernel } from "../../../src/gpu/kernel-check.ts";
 import type { NativeConfig } from "../config.ts";
 import type { NetworkState } from "./network-state.ts";
 import type { LayerWeights, NetworkWeights } from "./weights.ts";
@@ -20,11 +30,11 @@ export interface StepViews {
   step: BufferView;
 }
 
-/** The dispatches of one pass over rows, prepared. */
+/** The kernels of one pass over rows, prepared. */
 export interface Pass {
-  embed: Dispatch;
-  layers: readonly (readonly Dispatch[])[];
-  choose: readonly Dispatch[];
+  embed: Kernel;
+  layers: readonly (readonly Kernel[])[];
+  choose: readonly Kernel[];
 }
 
 /** Prepares the two passes, which differ in where their rows come from. */
@@ -42,10 +52,18 @@ export class PassBuilder {
   }
 
   async build(views: StepViews): Promise<Pass> {
+    const { layers } = this.#weights;
+    const embed = await this.#embed(views);
+    const built: Kernel[][] = [];
+    for (const [i, weights] of layers.entries()) built.push(await this.#layer(views, i, weights));
+    return { embed, layers: built, choose: await this.#choose(views) };
+  }
+
+  async #embed(views: StepViews): Promise<Kernel> {
     const { audio, normEps } = this.#config;
     const { levels, tiles, x } = this.#state;
-    const { text, tables, layers } = this.#weights;
-    const embed = await createEmbeddingSum(this.#gpu, {
+    const { text, tables } = this.#weights;
+    const spec = {
       label: `${views.name} embedding-sum`,
       eps: normEps,
       nChannels: audio.nMels,
@@ -57,23 +75,20 @@ export class PassBuilder {
       tiles,
       out: x,
       step: views.step,
-    });
-    const built: Dispatch[][] = [];
-    for (const [i, weights] of layers.entries()) built.push(await this.#layer(views, i, weights));
-    return { embed, layers: built, choose: await this.#choose(views) };
+    };
+    return { dispatches: [await createEmbeddingSum(this.#gpu, spec)], check: embeddingSumCheck(spec) };
   }
 
   /** x += attention_out · attend(qkv · rms(x));  x += down · (silu(gate) · up). */
-  async #layer(views: StepViews, i: number, weights: LayerWeights): Promise<Dispatch[]> {
-    const gpu = this.#gpu;
+  async #layer(views: StepViews, i: number, weights: LayerWeights): Promise<Kernel[]> {
     const { normEps: eps, nHeads, nKvHeads, headDim, rotaryLog2, memory } = this.#config;
     const { x, qkv, q, attended, gated, caches, slotPositions, layout } = this.#state;
     const label = (op: string) => `${views.name} layers.${i}.${op}`;
-    const { step, rows } = views;
+    const { step, rows, maxRows } = views;
     const cache = caches[i]!;
     const shape = { nHeads, nKvHeads, headDim, capacity: layout.capacity };
     return [
-      await createMatmul(gpu, {
+      await this.#matmul({
         label: label("qkv"),
         x,
         matrix: weights.qkv,
@@ -82,7 +97,7 @@ export class PassBuilder {
         accumulate: false,
         step,
       }),
-      await createQkvRotaryCache(gpu, {
+      await this.#append({
         ...shape,
         label: label("qkv-rotary-cache"),
         rotaryLog2,
@@ -93,20 +108,20 @@ export class PassBuilder {
         slotPositions,
         step,
       }),
-      ...(await createAttention(gpu, {
+      await this.#attend({
         ...shape,
         label: label("attention"),
         perceptionSlots: layout.toldStart,
         perceptionTurns: memory.perceptionTurns,
-        maxRows: views.maxRows,
+        maxRows,
         q,
         cache,
         slotPositions,
         rows,
         out: attended,
         step,
-      })),
-      await createMatmul(gpu, {
+      }),
+      await this.#matmul({
         label: label("attention_out"),
         x: attended,
         matrix: weights.attentionOut,
@@ -114,7 +129,7 @@ export class PassBuilder {
         accumulate: true,
         step,
       }),
-      await createGatedMlp(gpu, {
+      await this.#gate({
         label: label("gated-mlp"),
         x,
         norm: { weight: weights.mlpNorm, eps },
@@ -122,7 +137,7 @@ export class PassBuilder {
         out: gated,
         step,
       }),
-      await createMatmul(gpu, {
+      await this.#matmul({
         label: label("down"),
         x: gated,
         matrix: weights.down,
@@ -133,10 +148,10 @@ export class PassBuilder {
     ];
   }
 
-  async #choose(views: StepViews): Promise<Dispatch[]> {
-    const { input, block, decodeRow, decodeStep, x, normed } = this.#state;
+  async #choose(views: StepViews): Promise<Kernel[]> {
+    const { input, block, decodeRow, decodeStep, x, normed, logits } = this.#state;
     const { step } = views;
-    const norm = await createRmsNorm(this.#gpu, {
+    const norm = {
       label: `${views.name} out_norm`,
       cols: this.#config.dim,
       eps: this.#config.normEps,
@@ -144,8 +159,8 @@ export class PassBuilder {
       weight: this.#weights.outNorm,
       out: normed,
       step,
-    });
-    const sample = await createLogitsSample(this.#gpu, {
+    };
+    const sample = {
       label: `${views.name} head`,
       x: normed,
       embedding: this.#weights.text,
@@ -156,7 +171,27 @@ export class PassBuilder {
       decodeRow,
       decodeStep,
       opensBlock: views.name === "input",
-    });
-    return [norm, ...sample];
+      logits,
+    };
+    return [
+      { dispatches: [await createRmsNorm(this.#gpu, norm)], check: rmsNormCheck(norm) },
+      { dispatches: await createLogitsSample(this.#gpu, sample), check: logitsSampleCheck(sample) },
+    ];
+  }
+
+  async #matmul(spec: MatmulSpec): Promise<Kernel> {
+    return { dispatches: [await createMatmul(this.#gpu, spec)], check: matmulCheck(spec) };
+  }
+
+  async #append(spec: QkvRotaryCacheSpec): Promise<Kernel> {
+    return { dispatches: [await createQkvRotaryCache(this.#gpu, spec)], check: qkvRotaryCacheCheck(spec) };
+  }
+
+  async #attend(spec: AttentionSpec): Promise<Kernel> {
+    return { dispatches: await createAttention(this.#gpu, spec), check: attentionCheck(spec) };
+  }
+
+  async #gate(spec: GatedMlpSpec): Promise<Kernel> {
+    return { dispatches: [await createGatedMlp(this.#gpu, spec)], check: gatedMlpCheck(spec) };
   }
 }

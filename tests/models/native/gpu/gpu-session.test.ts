@@ -110,6 +110,25 @@ async function slotPositions(session: GpuSession): Promise<Uint32Array> {
   return new Uint32Array(await readBack(session.gpu, session.network.state.slotPositions));
 }
 
+/** Notes in `calls` each call of a method that objects of the kind of `sample` have. @returns what undoes it. */
+function watch(calls: string[], sample: object, names: RegExp): () => void {
+  const prototype = Object.getPrototypeOf(sample) as object;
+  const methods = Object.entries(Object.getOwnPropertyDescriptors(prototype)).filter(
+    ([name, { value }]) => typeof value === "function" && names.test(name),
+  );
+  for (const [name, descriptor] of methods) {
+    const method = descriptor.value as (...args: unknown[]) => unknown;
+    const value = function (this: object, ...args: unknown[]): unknown {
+      calls.push(name);
+      return method.apply(this, args);
+    };
+    Object.defineProperty(prototype, name, { ...descriptor, value });
+  }
+  return () => {
+    for (const [name, descriptor] of methods) Object.defineProperty(prototype, name, descriptor);
+  };
+}
+
 describeOnGpu("GPU session", () => {
   const create = (sampling: Sampling = GREEDY, weights: WeightFormat = "f32") =>
     GpuSession.create({ checkpoint, sampling, weights });
@@ -180,6 +199,25 @@ describeOnGpu("GPU session", () => {
     await session.reset();
     await session.step(blocks.slice(0, 3));
     expect(session.gpu.created).toEqual(before);
+  });
+
+  it("writes once, submits once and maps once for each micro-turn, and asks the device for nothing else", async () => {
+    const blocks = randomBlocks(checkpoint.config, { turns: 4, seed: 14 });
+    const { device } = session.gpu;
+    const calls: string[] = [];
+    const watched = [
+      watch(calls, device, /^(create|import)/),
+      watch(calls, device.queue, /^(submit|write|copy)/),
+      watch(calls, session.network.state.block.buffer, /^mapAsync$/),
+    ];
+    try {
+      const spoken = await speak(session, oneByOne(blocks));
+      expect(Math.max(...spoken.map((tokens) => tokens.length))).toBeGreaterThan(2);
+    } finally {
+      for (const restore of watched) restore();
+    }
+    const perTurn = ["writeBuffer", "createCommandEncoder", "submit", "mapAsync"];
+    expect(calls).toEqual(blocks.flatMap(() => perTurn));
   });
 
   it("takes six or seven dispatches a layer", () => {
