@@ -48,6 +48,7 @@ export const configFile = z.looseObject({
   text_card: count(1_000_000),
   text_card_out: count(1_000_000).nullish(),
   existing_text_padding_id: upTo(1_000_000).optional(),
+  padding_token_id: upTo(1_000_000).optional(),
   delays: z.array(upTo(1000)).max(129),
   demux_second_stream: z.boolean().optional(),
   cross_attention: z.boolean().optional(),
@@ -111,7 +112,7 @@ export const configFile = z.looseObject({
   depformer_multi_linear: only(true),
   depformer_weights_per_step: only(true),
   depformer_pos_emb: only("none"),
-  depformer_gating: only("silu"),
+  depformer_gating: z.union([z.literal("silu"), z.literal(true)]).nullish(),
   depformer_layer_scale: z.null().optional(),
   xa_gating: only("sigmoid"),
   xa_conditional_gating: only(true),
@@ -121,6 +122,8 @@ export const configFile = z.looseObject({
   xa_start: only("start"),
   xa_end: only("end"),
   xa_step: only(1),
+  xa_dim: z.null().optional(),
+  xa_layers: z.array(z.int()).max(0, "images are seen by every layer or none").nullish(),
 });
 
 export type ConfigFile = z.infer<typeof configFile>;

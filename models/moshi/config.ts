@@ -41,8 +41,6 @@ export type ConditionerConfig =
  */
 export interface MoshiConfig {
   modelType: "moshi" | "hibiki" | "stt" | "tts";
-  /** How tensors are named: MoshiVis has names of its own. */
-  names: "moshi" | "moshivis";
   /** Files of the checkpoint's folder, or `hf://org/repo/file`; null where config.json does not say. */
   files: {
     model: string;
@@ -110,29 +108,31 @@ const MOSHI_7B = {
   depformer_num_heads: 16,
 };
 
+/** What a configuration without dimensions has that Moshi has not. */
+const ASSUMED = {
+  moshi: {},
+  personaplex: { dep_q: 16 },
+  moshivis: { cross_attention: true, xa_gating: "sigmoid" },
+} as const;
+
 /**
- * Parses a checkpoint's configuration. The first releases and PersonaPlex come without one or with one that has no
- * dimensions: they are Moshi 7B.
+ * Parses a checkpoint's configuration. The first releases, PersonaPlex and MoshiVis come without one or with one that has
+ * no dimensions: they are Moshi 7B.
  *
  * @param json The text of `config.json`, or null where there is none.
  * @param source For messages: the file's path.
- * @param assumed Which model a configuration without dimensions is of; see `isPersonaPlex`.
+ * @param assumed Which model a configuration without dimensions is of; see `assumedModel`.
  * @throws RuntimeError "invalid-checkpoint" naming the field and what was expected.
  */
 export function parseMoshiConfig(
   json: string | null,
   source: string,
-  assumed: "moshi" | "personaplex" = "moshi",
+  assumed: keyof typeof ASSUMED = "moshi",
 ): MoshiConfig {
   const fail = failFor("checkpoint", source);
   let value = json === null ? {} : jsonOf(json, fail);
   if (isRecord(value) && !("dim" in value)) {
-    value = {
-      ...MOSHI_7B,
-      ...(assumed === "personaplex" ? { dep_q: 16 } : {}),
-      ...value,
-      model_type: "moshi",
-    };
+    value = { ...MOSHI_7B, ...ASSUMED[assumed], ...value, model_type: "moshi" };
   }
   const config = interpret(checked(configFile, value, fail), fail);
   const inconsistency = findInconsistency(config);
@@ -140,9 +140,15 @@ export function parseMoshiConfig(
   return config;
 }
 
-/** Whether a checkpoint without a usable configuration is PersonaPlex: it predicts the user's codebooks as well. */
-export function isPersonaPlex(tensorNames: { has(name: string): boolean }): boolean {
-  return tensorNames.has("linears.15.weight") && !tensorNames.has("linears.16.weight");
+/**
+ * What a checkpoint without a usable configuration is, by its tensors: PersonaPlex predicts the user's codebooks as well,
+ * and MoshiVis has gates, under names of its own.
+ */
+export function assumedModel(tensorNames: Iterable<string>): keyof typeof ASSUMED {
+  const names = new Set(tensorNames);
+  const isGated = [...names].some((name) => name.includes(".layers.0.cross_attention.gate.alpha."));
+  if (isGated) return "moshivis";
+  return names.has("linears.15.weight") && !names.has("linears.16.weight") ? "personaplex" : "moshi";
 }
 
 /** Codebooks of the codec that a model speaks or hears with. */

@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { RuntimeError } from "../../src/core/errors.ts";
 import { openTensors } from "../tensors/open.ts";
-import { isPersonaPlex, type MoshiConfig, parseMoshiConfig } from "./config.ts";
+import { assumedModel, type MoshiConfig, parseMoshiConfig } from "./config.ts";
 
 /** A folder of a released checkpoint, and what its configuration says. Paths are absolute or relative as the folder's was. */
 export interface MoshiFiles {
@@ -54,9 +54,8 @@ export async function findMoshiFiles(directory: string): Promise<MoshiFiles> {
   const { files } = parseMoshiConfig(json, source);
   const model = pick("language model", files.model, isLanguageModel(names));
   const tensors = await openTensors(model);
-  const predictsUser = isPersonaPlex(tensors.tensors);
   await tensors.close();
-  const config = parseMoshiConfig(json, source, predictsUser ? "personaplex" : "moshi");
+  const config = parseMoshiConfig(json, source, assumedModel(tensors.tensors.keys()));
   const kind = config.modelType === "moshi" && config.nQ === config.depQ ? "personaplex" : config.modelType;
   return {
     directory,

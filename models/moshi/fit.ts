@@ -51,9 +51,15 @@ export function frameCost(config: MoshiConfig, options: FrameCostOptions): Frame
     memoryBytes += (elements * sets * MATRIX_BITS[format]) / 8;
   };
   const { dim, nLayers } = temporal;
-  const crosses = config.crossAttention === "plain" && crossLength > 0;
+  const crosses = config.crossAttention !== "none" && crossLength > 0;
+  const isGated = config.crossAttention === "gated";
   add(layerElements(temporal), formats.temporal, nLayers);
-  if (crosses) add(2 * dim * dim, formats.temporal, nLayers);
+  if (crosses) add(2 * dim * dim, formats.temporal, nLayers, isGated ? 1 : nLayers);
+  if (isGated) {
+    // A gate's two matrices in each layer; what makes keys and values of an image stays, and is no frame's business.
+    add(2 * dim * Math.floor(dim / 8), formats.temporal, crosses ? nLayers : 0, nLayers);
+    add((crosses ? 2 : 4) * dim * dim, formats.temporal, 0, 1);
+  }
   if (demux) add(2 * dim * dim, fine(formats.temporal));
   add(textCardOut * dim, fine(formats.temporal));
   add(extraHeads.count * extraHeads.classes * dim, fine(formats.temporal));
@@ -68,20 +74,22 @@ export function frameCost(config: MoshiConfig, options: FrameCostOptions): Frame
   }
   const slotBytes = 2 * temporal.nKvHeads * temporal.headDim * 4 * nLayers;
   const cacheBytes = slotBytes * (window + (crosses ? crossLength : 0));
+  // An image's keys and values are read by every layer, and held once.
+  const heldBytes = isGated ? cacheBytes - slotBytes * crossLength * (1 - 1 / nLayers) : cacheBytes;
 
   // An embedding, six dispatches a layer beside attention's own, and norm, head and draw; see temporal.ts and depth.ts.
   const attention = (shape: TransformerConfig, capacity: number) =>
     attentionDispatches({ headDim: shape.headDim, capacity, maxRows: 1 });
   let dispatches = 1 + nLayers * (5 + attention(temporal, window)) + 3 + (extraHeads.count > 0 ? 1 : 0);
   if (demux) dispatches += 4;
-  if (crosses) dispatches += nLayers * (3 + attention(temporal, crossLength));
+  if (crosses) dispatches += nLayers * ((isGated ? 5 : 3) + attention(temporal, crossLength));
   if (depth) {
     const step = 2 + depth.nLayers * (5 + attention(depth, depQ)) + (depth.outputNorm ? 1 : 0) + 2;
     dispatches += depQ * (step + (depth.lowRank === null ? 0 : 1));
     // The text token of a second stream: one more look-up, through a matrix of its own.
     if (demux) dispatches += 2;
   }
-  return { weightBytes, cacheBytes, dispatches, memoryBytes: memoryBytes + cacheBytes };
+  return { weightBytes, cacheBytes, dispatches, memoryBytes: memoryBytes + heldBytes };
 }
 
 /** Seconds that a frame takes: every byte through the adapter at its pace, and every dispatch after the one before it. */

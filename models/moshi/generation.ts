@@ -9,6 +9,8 @@ export interface StepOptions {
   depthSteps?: number;
   /** What is kept in the place of the audio token sampled for a codebook. The next codebook is still given what was sampled. */
   keepAudio?: (codebook: number, sampled: number) => number;
+  /** As in FrameInput. */
+  image?: FrameInput["image"];
   inspect?: boolean;
 }
 
@@ -78,6 +80,7 @@ export class Generation {
       input.text = put;
     }
     if (options.depthSteps !== undefined) input.depthSteps = options.depthSteps;
+    if (options.image !== undefined) input.image = options.image;
     if (options.inspect) input.inspect = true;
     // Not where the samples are not what is kept.
     const isPlain = options.depthSteps === undefined && options.keepAudio === undefined;

@@ -16,7 +16,6 @@ export function interpret(file: ConfigFile, fail: Fail): MoshiConfig {
   const gated = file.xa_gating != null;
   return {
     modelType: modelTypeOf(file.model_type, fail),
-    names: file.audio_card === undefined ? "moshi" : "moshivis",
     files: {
       model: file.moshi_name ?? "model.safetensors",
       mimi: file.mimi_name ?? null,
@@ -37,7 +36,7 @@ export function interpret(file: ConfigFile, fail: Fail): MoshiConfig {
     card: file.card ?? file.audio_card ?? fail("card: expected a number"),
     textCard: file.text_card,
     textCardOut: file.text_card_out ?? file.text_card,
-    textPadding: file.existing_text_padding_id ?? 3,
+    textPadding: file.existing_text_padding_id ?? file.padding_token_id ?? 3,
     delays: file.delays,
     demux: file.demux_second_stream ?? false,
     crossAttention: file.cross_attention ? (gated ? "gated" : "plain") : "none",

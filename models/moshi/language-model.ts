@@ -40,6 +40,11 @@ export interface FrameInput {
   completes?: readonly (number | null)[];
   /** Depth steps to run, 0 to depQ. Default all. */
   depthSteps?: number;
+  /**
+   * (length, dim) row-major: an image's tokens, which this step and those after it see; null for none. Default: what the step
+   * before saw. For models with gated cross-attention.
+   */
+  image?: Float32Array | null;
   /** Reads logits back as well; slower. */
   inspect?: boolean;
 }
@@ -51,6 +56,8 @@ export interface FrameOutput {
   audio: Int32Array;
   /** (nExtraHeads, classes) probabilities, row-major; empty without extra heads. */
   extraHeads: Float32Array;
+  /** With an image in sight: how far the last ten layers' gates were open to it, 0 to 1, on average. */
+  gateOpening?: number;
   /** With `inspect`. */
   inspected?: {
     /** (textCard) after guidance. */
@@ -82,6 +89,8 @@ export interface LanguageModelOptions {
   guidance?: { coefficient: number; conditions: Conditions };
   /** Keys a step sees, itself included. Default: the configuration's context. */
   window?: number;
+  /** Tokens of the largest image that a step may be given. Default 1024, the released encoder's. */
+  maxImageTokens?: number;
 }
 
 /**

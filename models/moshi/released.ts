@@ -11,6 +11,13 @@ const LUT = {
   lut: { n_bins: 31, dim: 16, possible_values: ["very_bad", "bad", "neutral", "good", "very_good"] },
 };
 
+interface Released {
+  model: object;
+  /** See `parseMoshiConfig`. */
+  assumed?: "personaplex" | "moshivis";
+  crossLength?: number;
+}
+
 /**
  * Shapes of the released models, for what is to be known before a checkpoint is there. What a checkpoint's own config.json
  * says goes before.
@@ -18,6 +25,8 @@ const LUT = {
 const RELEASED = {
   "moshi-7b": { model: {} },
   "personaplex-7b": { model: {}, assumed: "personaplex" },
+  // An image of 32 by 32 patches.
+  "moshivis-7b": { model: {}, assumed: "moshivis", crossLength: 1024 },
   "hibiki-1b": {
     model: {
       model_type: "hibiki",
@@ -118,12 +127,13 @@ const RELEASED = {
     // Five voices of 125 vectors.
     crossLength: 625,
   },
-} satisfies Record<string, { model: object; assumed?: "personaplex"; crossLength?: number }>;
+} satisfies Record<string, Released>;
 
 export const RELEASED_MODELS = Object.keys(RELEASED) as (keyof typeof RELEASED)[];
 
 /** Where the released models are published, as far as the name of a repository tells which it is. */
 const REPOSITORIES: readonly [RegExp, keyof typeof RELEASED][] = [
+  [/^kyutai\/moshi(ko|ka)-vis-/, "moshivis-7b"],
   [/^kyutai\/moshi(ko|ka)-/, "moshi-7b"],
   [/^nvidia\/personaplex-7b/, "personaplex-7b"],
   [/^kyutai\/hibiki-1b-/, "hibiki-1b"],
@@ -143,7 +153,7 @@ export interface ReleasedModel {
 export function releasedModel(name: string): ReleasedModel | null {
   const known = REPOSITORIES.find(([repository]) => repository.test(name))?.[1] ?? name;
   if (!isReleased(known)) return null;
-  const released: { model: object; assumed?: "personaplex"; crossLength?: number } = RELEASED[known];
+  const released: Released = RELEASED[known];
   const { model, assumed = "moshi", crossLength = 0 } = released;
   return { config: parseMoshiConfig(JSON.stringify(model), known, assumed), crossLength };
 }

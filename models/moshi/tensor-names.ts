@@ -81,8 +81,9 @@ function rename(
   const named = new Map<string, LazyTensor>();
   const blocks = new Map<string, Map<number, LazyTensor>>();
   const isMlx = [...tensors.keys()].some((name) => /^(audio_embs|depformer\.slices)\./.test(name));
+  const isBiased = (norm: string): boolean => tensors.has(norm.replace(/weight$/, "bias"));
   for (const [name, tensor] of tensors) {
-    const place = placeOf(name, isMlx, schedule);
+    const place = placeOf(isMlx ? mlxName(name, isBiased) : visionName(name), schedule);
     if (place === null) continue;
     if (place.block === undefined) named.set(place.name, norm(place.name, tensor));
     else blocks.set(place.name, (blocks.get(place.name) ?? new Map()).set(place.block, tensor));
@@ -101,27 +102,42 @@ function norm(name: string, tensor: LazyTensor): LazyTensor {
 }
 
 /** Null for a tensor that is held more than once and left out but for the first time. */
-function placeOf(name: string, isMlx: boolean, schedule: readonly number[] | undefined): Place | null {
+function placeOf(name: string, schedule: readonly number[] | undefined): Place | null {
   const slice = /^depformer\.(?:slices\.)?(\d+)\.(.+)$/.exec(name);
-  if (slice) return slicePlace(Number(slice[1]), slice[2]!, schedule);
-  if (!isMlx) return layerPlace(name);
-  return layerPlace(
-    name
-      .replace(/^audio_embs\./, "emb.")
-      .replace(/^(out_norm|transformer\..*\.norm[12])\.weight$/, "$1.alpha"),
-  );
+  return slice ? slicePlace(Number(slice[1]), slice[2]!, schedule) : layerPlace(name);
 }
 
-/** Projections of attention under the names that they have in memory, in the files of other tools, and split for GGUF. */
+/** MoshiVis has names of its own in PyTorch's release: here they are those of Moshi, as in Rust's. */
+function visionName(name: string): string {
+  return name
+    .replace(/^llm\./, "")
+    .replace(/^audio_(emb|linears)\./, "$1.")
+    .replace(".cross_attention.mha.", ".cross_attention.");
+}
+
+/** @param isBiased Whether a norm of that name has a bias too: then it is a LayerNorm, whose weights keep their name. */
+function mlxName(name: string, isBiased: (norm: string) => boolean): string {
+  const plain = visionName(name)
+    .replace(/^audio_embs\./, "emb.")
+    .replace(".cross_attention.gate.alpha.layers.", ".cross_attention.gate.alpha.")
+    .replace(/^transformer\.image_prefix\./, "image_prefix.")
+    .replace(/^img_embedder\./, "image_prefix.enc.");
+  const norm = /^(out_norm|transformer\..*\.norm(?:[12]|_cross)|image_prefix\.norm_xa)\.weight$/.exec(plain);
+  return norm && !isBiased(name) ? `${norm[1]}.alpha` : plain;
+}
+
+/** Projections of attention under the names that they have in memory, in the files of other tools, and split for MLX and GGUF. */
 function layerPlace(name: string, step?: number): Place {
+  const part = /^(.*\.cross_attention)\.(q|kv)_proj\.weight$/.exec(name);
+  if (part) return { name: `${part[1]}.in_proj_weight`, block: part[2] === "q" ? 0 : 1 };
   const projection =
     /^(.*(?:self_attn|cross_attention))\.(in|out)_proj(s?)([._]weight|\.(\d+)\.weight)(_q|_kv)?$/.exec(name);
   if (!projection) return { name };
-  const [, path, side, , , index, part] = projection;
+  const [, path, side, , , index, half] = projection;
   const fused = `${path}.${side === "in" ? "in_proj_weight" : "out_proj.weight"}`;
   if (step !== undefined) return { name: fused, block: step };
   if (index !== undefined) return { name: fused, block: Number(index) };
-  if (part !== undefined) return { name: fused, block: part === "_q" ? 0 : 1 };
+  if (half !== undefined) return { name: fused, block: half === "_q" ? 0 : 1 };
   return { name: fused };
 }
 

@@ -102,7 +102,7 @@ function shapeOf(config: MoshiConfig): ReferenceConfig {
     gatedDim: temporal.ffDim,
     maxPeriod: rotary.maxPeriod,
     ropeHalves: rotary.layout === "halves",
-    crossAttention: config.crossAttention !== "none",
+    crossAttention: config.crossAttention,
     depth: {
       dim: depth?.dim ?? 0,
       nHeads: depth?.nHeads ?? 0,

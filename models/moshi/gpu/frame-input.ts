@@ -10,18 +10,32 @@ const PART = "language model";
  *
  * @throws RuntimeError "shape-mismatch" for another length, "invalid-argument" for a token that does not exist.
  */
-export function expectFrame(config: MoshiConfig, maxDepthSteps: number, input: FrameInput): void {
+export function expectFrame(
+  config: MoshiConfig,
+  { maxDepthSteps, maxImageTokens }: { maxDepthSteps: number; maxImageTokens: number },
+  input: FrameInput,
+): void {
   const { nQ, depQ, card, temporal } = config;
-  const { tokens, embedding, text, audio, depthSteps } = input;
+  const { tokens, embedding, text, audio, depthSteps, image } = input;
   expectLength(PART, "tokens", tokens.length, 1 + nQ);
   if (embedding) expectLength(PART, "embedding", embedding.length, temporal.dim);
   if (audio) expectLength(PART, "audio", audio.length, depQ);
+  if (image) expectImage(image, temporal.dim, maxImageTokens);
   if (depthSteps !== undefined) expectDepthSteps("depthSteps", depthSteps, maxDepthSteps);
   expectText(config, tokens[0]!);
   for (let q = 1; q <= nQ; q++) expectToken(`tokens[${q}]`, tokens[q]!, card);
   if (typeof text === "number") expectText(config, text);
   for (const [k, token] of audio?.entries() ?? [])
     if (token !== null) expectToken(`audio[${k}]`, token, card);
+}
+
+/** @param maxTokens 0 for a model that sees nothing. */
+function expectImage(image: Float32Array, dim: number, maxTokens: number): void {
+  if (maxTokens === 0) fail("an image was given to a model that sees nothing");
+  const tokens = image.length / dim;
+  if (Number.isInteger(tokens) && tokens >= 1 && tokens <= maxTokens) return;
+  const problem = `an image holds ${image.length} elements, expected 1 to ${maxTokens} rows of ${dim}`;
+  throw new RuntimeError("shape-mismatch", { part: PART, problem });
 }
 
 /** @throws RuntimeError "invalid-argument" for a text token that does not exist: two in one where the model has two streams. */
@@ -33,23 +47,21 @@ export function expectText({ demux, textCard }: MoshiConfig, token: number): voi
 /**
  * Checks what a session is to be like.
  *
- * @throws RuntimeError "invalid-checkpoint" for MoshiVis, "shape-mismatch" for a condition of another length,
- *         "invalid-argument" for what cannot be.
+ * @throws RuntimeError "shape-mismatch" for a condition of another length, "invalid-argument" for what cannot be.
  */
 export function expectOptions(
   config: MoshiConfig,
   options: LanguageModelOptions & { maxDepthSteps: number },
 ): void {
-  const { conditions, guidance, window } = options;
+  const { conditions, guidance, window, maxImageTokens } = options;
   expectDepthSteps("maxDepthSteps", options.maxDepthSteps, config.depQ);
-  if (config.names === "moshivis") {
-    const problem =
-      "MoshiVis is not supported: its images go through a gated cross-attention and an encoder of their own";
-    throw new RuntimeError("invalid-checkpoint", { part: PART, problem, remedy: "Use Moshi itself" });
-  }
   if (window !== undefined && !(Number.isInteger(window) && window >= 1)) {
     fail(`window is ${window}, expected at least 1`);
   }
+  if (maxImageTokens !== undefined && !(Number.isInteger(maxImageTokens) && maxImageTokens >= 1)) {
+    fail(`maxImageTokens is ${maxImageTokens}, expected at least 1`);
+  }
+  if (guidance && config.crossAttention === "gated") fail("guidance was given to a model that sees images");
   for (const { sum, cross } of [conditions ?? {}, guidance?.conditions ?? {}]) {
     if (sum) expectLength(PART, "conditions.sum", sum.length, config.temporal.dim);
     if (cross && (cross.length === 0 || cross.length % config.temporal.dim !== 0)) {

@@ -13,6 +13,7 @@ import type {
   LanguageModelOptions,
 } from "../language-model.ts";
 import { crossCondition, expectFrame, expectOptions, expectText } from "./frame-input.ts";
+import { meanOpening } from "./gated-cross-attention.ts";
 import { Network } from "./network.ts";
 
 export interface GpuLanguageModelOptions extends LanguageModelOptions {
@@ -51,7 +52,8 @@ export async function createLanguageModel(
   try {
     await gpu.settle();
     // The first run compiles what a driver compiles late.
-    await model.frame({ tokens: new Int32Array(1 + config.nQ), inspect: true });
+    const image = network.temporal.sight && new Float32Array(config.temporal.dim);
+    await model.frame({ tokens: new Int32Array(1 + config.nQ), inspect: true, image });
     await model.reset();
     return model;
   } catch (error) {
@@ -72,6 +74,7 @@ export class GpuLanguageModel implements LanguageModel {
   readonly #config: MoshiConfig;
   readonly #sampled: Readback;
   readonly #extra: Readback | null;
+  readonly #openings: Readback | null;
   readonly #inspected: { text: Readback; out: Readback; depth: Readback | null };
   #position = 0;
   #isBusy = false;
@@ -83,6 +86,7 @@ export class GpuLanguageModel implements LanguageModel {
     const { temporal, depth } = network;
     this.#sampled = new Readback(gpu, network.sampled, 1);
     this.#extra = temporal.extraLogits && new Readback(gpu, temporal.extraLogits, 1);
+    this.#openings = temporal.sight && new Readback(gpu, temporal.sight.openings, 1);
     this.#inspected = {
       text: new Readback(gpu, temporal.textLogits, 1),
       out: new Readback(gpu, temporal.out, 1),
@@ -99,7 +103,9 @@ export class GpuLanguageModel implements LanguageModel {
    *   one has settled; "gpu-device-lost" after a loss; "internal" if the network gives no numbers.
    */
   async frame(input: FrameInput, alongside?: (encoder: GPUCommandEncoder) => void): Promise<FrameOutput> {
-    expectFrame(this.#config, this.network.maxDepthSteps, input);
+    const { maxDepthSteps, temporal } = this.network;
+    const maxImageTokens = temporal.sight?.maxImageTokens ?? 0;
+    expectFrame(this.#config, { maxDepthSteps, maxImageTokens }, input);
     if (this.#isBusy) {
       const problem = "frame was called before the call before it settled";
       throw new RuntimeError("invalid-argument", { part: "language model", problem });
@@ -134,6 +140,7 @@ export class GpuLanguageModel implements LanguageModel {
     const { depQ } = this.#config;
     const depthSteps = input.depthSteps ?? network.maxDepthSteps;
     this.#gpu.throwIfFailed();
+    if (input.image !== undefined) network.see(input.image);
     const position = this.#position++;
     network.frame.write({
       position,
@@ -158,14 +165,21 @@ export class GpuLanguageModel implements LanguageModel {
     });
     alongside?.(encoder);
     const extra = this.#extra?.record(encoder);
+    const openings = network.temporal.sight?.isSeeing ? this.#openings?.record(encoder) : null;
     const inspection = input.inspect ? this.#recordInspection(encoder) : null;
     const tokens = await this.#submit(encoder, 1 + depthSteps);
     return {
       text: tokens[0]!,
       audio: tokens.slice(1),
+      ...(openings ? { gateOpening: await this.#gateOpening(openings) } : {}),
       extraHeads: extra ? this.#probabilities(new Float32Array(await extra.read())) : new Float32Array(),
       ...(inspection ? { inspected: await this.#inspect(inspection, depthSteps) } : {}),
     };
+  }
+
+  /** A buffer is as long as bindings want it: what is beyond the layers is no opening. */
+  async #gateOpening(ticket: ReadbackTicket): Promise<number> {
+    return meanOpening(new Float32Array(await ticket.read(), 0, this.#config.temporal.nLayers));
   }
 
   #encoder(position: number): GPUCommandEncoder {

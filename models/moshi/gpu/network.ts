@@ -11,6 +11,9 @@ import { Temporal } from "./temporal.ts";
 import { WeightLoader } from "./weight-loader.ts";
 import { loadDepth, loadTemporal, type WeightFormats } from "./weights.ts";
 
+/** Of an image of the released encoder: 32 by 32 patches. */
+export const IMAGE_TOKENS = 1024;
+
 export interface NetworkOptions extends LanguageModelOptions {
   formats: WeightFormats;
   /** What every layer attends to; null where there is no cross-attention, or nothing to attend to. */
@@ -95,7 +98,9 @@ export class Network {
     const frame = new FrameBuffers(gpu, config, sums);
     const weights = await loadTemporal(loader, config, formats.temporal);
     const shared = { config, options, sequences, frame, steps };
-    const temporal = await Temporal.create(gpu, { ...shared, weights, loader, window, cross });
+    const maxImageTokens = options.maxImageTokens ?? IMAGE_TOKENS;
+    const heard = { ...shared, weights, loader, window };
+    const temporal = await Temporal.create(gpu, { ...heard, cross, maxImageTokens });
     const depth =
       config.depth && nSteps > 0
         ? await Depth.create(gpu, {
@@ -115,7 +120,7 @@ export class Network {
     return this.depth?.steps.length ?? 0;
   }
 
-  /** Dispatches of a frame with so many depth steps. */
+  /** Dispatches of the next frame with so many depth steps. */
   countDispatches(depthSteps: number): { temporal: number; depth: number } {
     const steps = this.depth?.steps.slice(0, depthSteps) ?? [];
     return { temporal: this.temporal.dispatches.length, depth: steps.flat().length };
@@ -124,6 +129,11 @@ export class Network {
   /** (1 + depQ) i32, the text token and the audio tokens that the newest frame drew: for what runs after it on the device. */
   get sampled(): BufferView {
     return this.frame.sampled;
+  }
+
+  /** From the next frame on sees this image's tokens, or none. @param image (length, dim). Borrowed. */
+  see(image: Float32Array | null): void {
+    this.temporal.sight?.see(image);
   }
 
   /** Records the temporal transformer over the frame that `frame.write` was given, and the draw of its text token. */

@@ -14,6 +14,7 @@ import type { MoshiConfig } from "../config.ts";
 import type { Draws, LanguageModelOptions } from "../language-model.ts";
 import { type CrossCondition, createCrossAttention } from "./cross-attention.ts";
 import type { FrameBuffers } from "./frame-buffers.ts";
+import { GatedCrossAttention } from "./gated-cross-attention.ts";
 import { type Steps, Transformer } from "./transformer.ts";
 import type { WeightLoader } from "./weight-loader.ts";
 import type { TemporalWeights } from "./weights.ts";
@@ -30,6 +31,8 @@ export interface TemporalSpec {
   frame: FrameBuffers;
   steps: Steps;
   cross: CrossCondition | null;
+  /** Tokens of the largest image, for models that see. */
+  maxImageTokens: number;
 }
 
 /** The temporal transformer: from a frame's tokens to the drawn text token. */
@@ -40,8 +43,12 @@ export class Temporal {
   readonly textLogits: BufferView;
   /** (sequences, count classes) f32; null without extra heads. */
   readonly extraLogits: BufferView | null;
-  readonly dispatches: readonly Dispatch[];
+  /** What a model that sees attends to; null for one that is blind. */
+  readonly sight: GatedCrossAttention | null;
   readonly buffers: readonly GPUBuffer[];
+  readonly #dispatches: readonly Dispatch[];
+  /** The same without what runs for an image alone. */
+  readonly #blindDispatches: readonly Dispatch[];
   readonly #gpu: Gpu;
   readonly #slotPositions: BufferView;
   readonly #draw: SampleToken;
@@ -53,9 +60,15 @@ export class Temporal {
     slotPositions: BufferView,
     {
       dispatches,
+      sight,
       draw,
       textPadding,
-    }: { dispatches: readonly Dispatch[]; draw: SampleToken; textPadding: number },
+    }: {
+      dispatches: readonly Dispatch[];
+      sight: GatedCrossAttention | null;
+      draw: SampleToken;
+      textPadding: number;
+    },
     buffers: readonly GPUBuffer[],
   ) {
     this.#gpu = gpu;
@@ -65,7 +78,10 @@ export class Temporal {
     this.textLogits = views.textLogits;
     this.extraLogits = views.extraLogits;
     this.#slotPositions = slotPositions;
-    this.dispatches = dispatches;
+    this.sight = sight;
+    this.#dispatches = dispatches;
+    const forImages = new Set(sight?.dispatches.flat());
+    this.#blindDispatches = dispatches.filter((dispatch) => !forImages.has(dispatch));
     const own = [
       views.out,
       views.textLogits,
@@ -97,16 +113,23 @@ export class Temporal {
       extraLogits: weights.extraHeads ? rows("extra logits", weights.extraHeads.rows) : null,
     };
     const looked = rows("text lookup", shape.dim);
-    const cross = spec.cross && (await createCrossAttention(gpu, transformer, spec.cross, spec));
+    const sight =
+      weights.gatedCross && (await GatedCrossAttention.create(gpu, transformer, weights.gatedCross, spec));
+    const cross = sight ?? (spec.cross && (await createCrossAttention(gpu, transformer, spec.cross, spec)));
     const dispatches: Dispatch[] = await embed(gpu, spec, transformer.x, looked);
     for (const [i, layer] of weights.layers.entries()) {
       dispatches.push(...(await transformer.layer(i, layer, layer.norms, frame.rows, cross?.dispatches[i])));
     }
     dispatches.push(...(await finish(gpu, spec, transformer.x, views)));
     const draw = await drawText(gpu, spec, views.textLogits);
-    const made = { dispatches: [...dispatches, draw], draw, textPadding: config.textPadding };
+    const made = { dispatches: [...dispatches, draw], sight, draw, textPadding: config.textPadding };
     const buffers = [...transformer.buffers, looked.buffer, ...(cross?.buffers ?? [])];
     return new Temporal(gpu, views, slotPositions, made, buffers);
+  }
+
+  /** Those of the next frame, in order. */
+  get dispatches(): readonly Dispatch[] {
+    return this.sight?.isSeeing ? this.#dispatches : this.#blindDispatches;
   }
 
   /** From the next frame on the text token is drawn so. */
@@ -114,9 +137,10 @@ export class Temporal {
     this.#draw.drawAs(textDraw(draws, this.#textPadding));
   }
 
-  /** Forgets what was seen: keys and values may stay, as nothing sees them. */
+  /** Forgets what was heard and seen: keys and values may stay, as nothing sees them. */
   reset(): void {
     emptySlots(this.#gpu, this.#slotPositions);
+    this.sight?.see(null);
   }
 }
 

@@ -141,10 +141,28 @@ export class Transformer {
     return dispatches.map((dispatch) => ({ ...dispatch, launch: () => dispatch.launch(1) }));
   }
 
-  /** q = matrix · y, for an attention that is not to itself. */
-  query(label: string, matrix: Matrix, y: BufferView): Promise<Dispatch[]> {
+  /** q = matrix · y, for an attention that is not to itself; y = x or RMSNorm(x). */
+  query(
+    label: string,
+    matrix: Matrix,
+    { x, norm }: { x: BufferView; norm?: BufferView },
+  ): Promise<Dispatch[]> {
+    const { normEps, steps } = this.#spec;
+    return createMatmuls(this.#gpu, {
+      label: this.#label(label),
+      x,
+      matrix,
+      ...(norm ? { norm: { weight: norm, eps: normEps } } : {}),
+      out: this.#q,
+      accumulate: false,
+      step: steps.perSequence,
+    });
+  }
+
+  /** out = matrix · attended. */
+  finish(label: string, matrix: Matrix, out: BufferView): Promise<Dispatch[]> {
     const step = this.#spec.steps.perSequence;
-    const spec = { label: this.#label(label), x: y, matrix, out: this.#q, accumulate: false, step };
+    const spec = { label: this.#label(label), x: this.#attended, matrix, out, accumulate: false, step };
     return createMatmuls(this.#gpu, spec);
   }
 

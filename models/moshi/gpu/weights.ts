@@ -37,6 +37,18 @@ export interface CrossWeights {
   out: Matrix;
 }
 
+/** Cross-attention that all layers have in common, but for a norm and a gate in each. */
+export interface GatedCrossWeights {
+  query: Matrix;
+  keyValue: Matrix;
+  out: Matrix;
+  layers: readonly {
+    norm: BufferView;
+    /** sigmoid(widen · max(narrow · y, 0) + bias) scales each element of what was attended to, y. */
+    gate: { narrow: Matrix; widen: Matrix };
+  }[];
+}
+
 /** How the token before a depth step becomes a vector of the depth transformer's width. */
 export interface DepthEmbedding {
   table: Matrix;
@@ -50,6 +62,7 @@ export interface TemporalWeights {
   /** With demux: each of the two texts through a matrix of its own. */
   texts: readonly { entry: EmbeddedToken; project: Matrix }[];
   layers: readonly (LayerMatrices & { norms: LayerNorms; cross: CrossWeights | null })[];
+  gatedCross: GatedCrossWeights | null;
   outNorm: BufferView;
   textHead: Matrix;
   /** (count classes, dim). */
@@ -118,6 +131,7 @@ export async function loadTemporal(
     entries: config.demux ? audioEntries : [...audioEntries, { slot: 0, firstRow: textRow }],
     texts,
     layers,
+    gatedCross: config.crossAttention === "gated" ? await loadGatedCross(load, temporal, format) : null,
     outNorm: await load.vector("out_norm.alpha", dim),
     textHead: await load.matrix({ tensor: "text_linear.weight", rows: textCardOut, cols: dim }, fine(format)),
     extraHeads: heads.length > 0 ? await load.stack("extra heads", heads, fine(format)) : null,
@@ -203,14 +217,42 @@ async function loadCross(
   dim: number,
   format: MatrixFormat,
 ): Promise<CrossWeights> {
+  return {
+    norm: await loadAffine(load, `${prefix}.norm_cross`, dim),
+    ...(await loadCrossMatrices(load, prefix, dim, format)),
+  };
+}
+
+async function loadCrossMatrices(load: WeightLoader, prefix: string, dim: number, format: MatrixFormat) {
   const inProj = { tensor: `${prefix}.cross_attention.in_proj_weight`, rowsInFile: 3 * dim, cols: dim };
   const outProj = { tensor: `${prefix}.cross_attention.out_proj.weight`, rows: dim, cols: dim };
   return {
-    norm: await loadAffine(load, `${prefix}.norm_cross`, dim),
     query: await load.matrix({ ...inProj, rows: dim }, format),
     keyValue: await load.matrix({ ...inProj, first: dim, rows: 2 * dim }, format),
     out: await load.matrix(outProj, format),
   };
+}
+
+/** What layers have in common is stored with the first. */
+async function loadGatedCross(
+  load: WeightLoader,
+  { dim, nLayers }: TransformerConfig,
+  format: MatrixFormat,
+): Promise<GatedCrossWeights> {
+  const width = Math.floor(dim / 8);
+  const layers: GatedCrossWeights["layers"][number][] = [];
+  for (let i = 0; i < nLayers; i++) {
+    const prefix = `transformer.layers.${i}`;
+    const gate = `${prefix}.cross_attention.gate.alpha`;
+    layers.push({
+      norm: await load.vector(`${prefix}.norm_cross.alpha`, dim),
+      gate: {
+        narrow: await load.matrix({ tensor: `${gate}.0.weight`, rows: width, cols: dim }, format),
+        widen: await load.matrix({ tensor: `${gate}.2.weight`, rows: dim, cols: width }, format),
+      },
+    });
+  }
+  return { ...(await loadCrossMatrices(load, "transformer.layers.0", dim, format)), layers };
 }
 
 async function loadDepthEmbedding(

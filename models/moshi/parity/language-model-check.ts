@@ -1,13 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensors } from "../../tensors/safetensors.ts";
 import { parseMoshiConfig } from "../config.ts";
 import { Generation } from "../generation.ts";
 import { HIBIKI_GUIDANCE_QUALITY } from "../hibiki.ts";
 import type { FrameInput, LanguageModel } from "../language-model.ts";
+import { openPublished } from "../tensor-names.ts";
 import type { ParityBackend } from "./backend.ts";
 import { checkConditions, describedBy, speechConditions } from "./conditions-check.ts";
 import { FixtureFile, type Rows } from "./fixture-file.ts";
+import { checkImageRun } from "./image-check.ts";
 import { LedModel, likeliest, likeliestOfRows } from "./led-model.ts";
 import { guidedRuns, type ParitySet } from "./parity-set.ts";
 import { checkPromptedRun } from "./personaplex-check.ts";
@@ -19,7 +20,7 @@ import { checkSpeechRun, checkStateMachine } from "./text-to-speech-check.ts";
 export async function checkLanguageModel(set: ParitySet, backend: ParityBackend): Promise<CheckReport[]> {
   const configPath = join(set.path, "config.json");
   const config = parseMoshiConfig(await readFile(configPath, "utf8"), configPath);
-  const tensors = await openSafetensors(join(set.path, "model.safetensors"));
+  const tensors = await openPublished(join(set.path, "model.safetensors"));
   try {
     return await runChecks({ set, config, tensors, backend, judged: backend.weights === "f32" });
   } finally {
@@ -37,7 +38,9 @@ async function runChecks(context: SetContext): Promise<CheckReport[]> {
     ? await speechConditions(context)
     : await describedBy(tensors, config);
   const forced = files.has("teacher_forced.safetensors");
-  const greedy = files.has("greedy.safetensors");
+  const sees = config.crossAttention === "gated" && files.has("greedy.safetensors");
+  if (sees) reports.push(...(await checkImageRun(context)));
+  const greedy = files.has("greedy.safetensors") && !sees;
   if (forced || greedy) {
     await withModel(context, { conditions }, async (model) => {
       if (forced) reports.push(await checkTeacherForced(context, model));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
+  assumedModel,
   codebooksOf,
-  isPersonaPlex,
   type MoshiConfig,
   parseMoshiConfig,
 } from "../../../models/moshi/config.ts";
@@ -46,9 +46,28 @@ describe("a configuration of the Moshi family", () => {
     expect([personaPlex.depQ, personaPlex.depth?.nWeightSets, codebooksOf(personaPlex)]).toEqual([
       16, 16, 16,
     ]);
-    expect(isPersonaPlex(new Set(["linears.15.weight"]))).toBe(true);
-    expect(isPersonaPlex(new Set(["linears.7.weight"]))).toBe(false);
-    expect(isPersonaPlex(new Set(["linears.15.weight", "linears.16.weight"]))).toBe(false);
+    expect(assumedModel(["linears.15.weight"])).toBe("personaplex");
+    expect(assumedModel(["linears.7.weight"])).toBe("moshi");
+    expect(assumedModel(["linears.15.weight", "linears.16.weight"])).toBe("moshi");
+  });
+
+  it("is MoshiVis where gates are among its tensors, by any release's names", () => {
+    const gate = "transformer.layers.0.cross_attention.gate.alpha";
+    for (const name of [`llm.${gate}.0.weight`, `${gate}.0.weight`, `${gate}.layers.0.weight`]) {
+      expect(assumedModel(["out_norm.weight", name])).toBe("moshivis");
+    }
+    expect(assumedModel(["transformer.layers.0.cross_attention.in_proj_weight"])).toBe("moshi");
+    const config = parseMoshiConfig(null, "config.json", "moshivis");
+    expect(config).toMatchObject({ crossAttention: "gated", nQ: 16, depQ: 8, modelType: "moshi" });
+  });
+
+  it.each([
+    [{ xa_dim: 1152 }, "xa_dim"],
+    [{ xa_layers: [3] }, "images are seen by every layer or none"],
+    [{ xa_gating: "tanh" }, "xa_gating"],
+    [{ xa_gate_shared: true }, "xa_gate_shared"],
+  ])("refuses what no released model does with images: %j", (changes, message) => {
+    expect(() => parse({ cross_attention: true, xa_gating: "sigmoid", ...changes })).toThrow(message);
   });
 
   it.each([
@@ -169,7 +188,8 @@ const SETS: Record<string, (config: MoshiConfig) => void> = {
     expect(config.fuser).toEqual({ sum: ["control", "cfg"], cross: ["speaker_wavs"], crossPositionScale: 1 });
   },
   "b/lm_moshivis": (config) => {
-    expect(config).toMatchObject({ names: "moshivis", crossAttention: "gated", card: 53 });
+    expect(config).toMatchObject({ modelType: "moshi", crossAttention: "gated", card: 53, textPadding: 3 });
+    expect([config.nQ, config.depQ, config.delays[2], config.normEps]).toEqual([16, 8, 1, 1e-8]);
   },
 };
 

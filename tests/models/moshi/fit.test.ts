@@ -44,6 +44,23 @@ describe("what a frame costs", () => {
     expect(frameCost(releasedModel("moshi-7b")!.config, half).weightBytes.f16).toBe(2 * (temporal + depth));
   });
 
+  test("an image costs its gates and projections in every layer, which are held once but for the gates", () => {
+    const d = 4096;
+    const seeing = (crossLength: number) =>
+      frameCost(releasedModel("moshivis-7b")!.config, { ...half, crossLength });
+    const plain = frameCost(releasedModel("moshi-7b")!.config, half);
+    const [gates, slot] = [32 * 2 * d * (d / 8), 2 * d * 4];
+    const { weightBytes, cacheBytes, memoryBytes } = seeing(1024);
+    expect(weightBytes.f16 - plain.weightBytes.f16).toBe(2 * (32 * 2 * d * d + gates));
+    expect(cacheBytes - plain.cacheBytes).toBe(32 * 1024 * slot);
+    expect(memoryBytes - plain.memoryBytes).toBe(2 * (4 * d * d + gates) + 1024 * slot);
+    // Without an image in sight a frame is a Moshi's, and what an image needs is held all the same.
+    expect(seeing(0)).toMatchObject({ weightBytes: plain.weightBytes, dispatches: plain.dispatches });
+    // The card says 206 million weights beyond Moshi's; the encoder's projection is among them.
+    const added = gates + 4 * d * d + 1152 * d;
+    expect(added / 206e6).toBeCloseTo(1, 1);
+  });
+
   test("blocks of 32 cost their scales, and embeddings and heads stay halves", () => {
     const { config } = releasedModel("stt-1b")!;
     const cost = frameCost(config, { ...half, formats: { temporal: "q4", depth: "q4" } });
@@ -76,6 +93,7 @@ describe("what a frame costs", () => {
   test.each([
     ["kyutai/moshiko-pytorch-bf16", 4096],
     ["kyutai/moshika-candle-q8", 4096],
+    ["kyutai/moshika-vis-pytorch-bf16", 4096],
     ["nvidia/personaplex-7b-v1", 4096],
     ["kyutai/hibiki-1b-mlx-bf16", 2048],
     ["stt-2.6b", 2048],
@@ -109,13 +127,21 @@ describeOnGpu("the dispatches that are reckoned", (gpu) => {
       7,
     ],
     ["no audio, extra heads", { dep_q: 0, extra_heads_num_heads: 4, extra_heads_dim: 6 }, 0],
+    ["an image in sight", { cross_attention: true, xa_gating: "sigmoid" }, 9],
   ])(
     "are those of the network that is built: %s",
     async (_, changes, crossLength) => {
       const { config, tensors } = randomCheckpoint({ ...SMALL, ...changes });
-      const conditions = crossLength > 0 ? { cross: gaussian(1, crossLength * config.temporal.dim) } : {};
-      const options = { format: "f32", text: GREEDY, audio: GREEDY, seed: 1, conditions } as const;
-      const model = await createLanguageModel(gpu, config, tensors, options);
+      const vectors = gaussian(1, crossLength * config.temporal.dim);
+      const sees = config.crossAttention === "gated";
+      const conditions = crossLength > 0 && !sees ? { cross: vectors } : {};
+      const drawn = { format: "f32", text: GREEDY, audio: GREEDY, seed: 1 } as const;
+      const model = await createLanguageModel(gpu, config, tensors, {
+        ...drawn,
+        conditions,
+        ...(sees ? { maxImageTokens: crossLength } : {}),
+      });
+      model.network.see(sees ? vectors : null);
       const { temporal, depth } = model.network.countDispatches(config.depQ);
       await model.close();
       const reckoned = frameCost(config, {

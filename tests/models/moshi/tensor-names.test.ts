@@ -31,6 +31,7 @@ function checkpoint(): Arrays {
     "transformer.layers.0.norm1.alpha": [1, 1, D],
     "transformer.layers.0.norm2.alpha": [1, 1, D],
     "transformer.layers.0.norm_cross.weight": [D],
+    "transformer.layers.0.norm_cross.bias": [D],
     "transformer.layers.0.self_attn.in_proj_weight": [3 * D, D],
     "transformer.layers.0.self_attn.out_proj.weight": [D, D],
     "transformer.layers.0.cross_attention.in_proj_weight": [3 * D, D],

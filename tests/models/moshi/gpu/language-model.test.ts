@@ -379,13 +379,6 @@ describeOnGpu("the language model on the device", (gpu) => {
     await expect(withModel(small, options, async () => {})).rejects.toThrow(message);
   });
 
-  it("refuses MoshiVis by name", async () => {
-    const config = { ...small.config, names: "moshivis" as const };
-    await expect(createLanguageModel(gpu, config, small.tensors, OPTIONS)).rejects.toThrow(
-      "MoshiVis is not supported",
-    );
-  });
-
   it("refuses a second frame beside the first", async () => {
     await withModel(small, {}, async (model) => {
       const first = model.frame({ tokens: new Int32Array(4) });

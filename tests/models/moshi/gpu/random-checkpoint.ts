@@ -43,7 +43,7 @@ export function randomCheckpoint(json: Record<string, unknown>, seed = 1): Rando
   const tensors = new Map<string, { shape: number[]; data: Float32Array }>();
   for (const [name, dims] of shapes(shape)) {
     const length = dims.reduce((product, size) => product * size, 1);
-    const isNorm = name.endsWith("alpha") || /norm\w*\.(\d+\.)?weight$/.test(name);
+    const isNorm = name.endsWith(".alpha") || /norm\w*\.(\d+\.)?weight$/.test(name);
     // Sums over a row keep the size of what goes in.
     const scale = dims.length === 1 || isNorm ? 0.2 : 1 / Math.sqrt(dims.at(-1)!);
     const data = gaussian(seed + tensors.size, length, scale).map((value) => (isNorm ? 1 + value : value));
@@ -92,12 +92,22 @@ export function shapes(config: ReferenceConfig): [string, number[]][] {
   if (config.demux) range(2, (i) => [[`text_emb.out${i + 1}.weight`, [dim, dim]]]);
   range(nLayers, (i) => {
     const prefix = `transformer.layers.${i}`;
-    const cross: [string, number[]][] = [
+    const shared: [string, number[]][] = [
       [`${prefix}.cross_attention.in_proj_weight`, [3 * dim, dim]],
       [`${prefix}.cross_attention.out_proj.weight`, [dim, dim]],
+    ];
+    const plain: [string, number[]][] = [
+      ...shared,
       [`${prefix}.norm_cross.weight`, [dim]],
       [`${prefix}.norm_cross.bias`, [dim]],
     ];
+    const gated: [string, number[]][] = [
+      ...(i === 0 ? shared : []),
+      [`${prefix}.norm_cross.alpha`, [1, 1, dim]],
+      [`${prefix}.cross_attention.gate.alpha.0.weight`, [Math.floor(dim / 8), dim]],
+      [`${prefix}.cross_attention.gate.alpha.2.weight`, [dim, Math.floor(dim / 8)]],
+    ];
+    const cross = { none: [], plain, gated }[config.crossAttention];
     return [
       [`${prefix}.norm1.alpha`, [1, 1, dim]],
       [`${prefix}.norm2.alpha`, [1, 1, dim]],
@@ -105,7 +115,7 @@ export function shapes(config: ReferenceConfig): [string, number[]][] {
       [`${prefix}.self_attn.out_proj.weight`, [dim, dim]],
       [`${prefix}.gating.linear_in.weight`, [2 * gatedDim, dim]],
       [`${prefix}.gating.linear_out.weight`, [dim, gatedDim]],
-      ...(config.crossAttention ? cross : []),
+      ...cross,
     ];
   });
   range(extraHeads.count, (i) => [[`extra_heads.${i}.weight`, [extraHeads.classes, dim]]]);

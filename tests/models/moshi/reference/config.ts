@@ -16,7 +16,8 @@ export interface ReferenceConfig {
   depQ: number;
   delays: readonly number[];
   demux: boolean;
-  crossAttention: boolean;
+  /** "plain": of its own in each layer. "gated": in common but for a norm and a gate. */
+  crossAttention: "none" | "plain" | "gated";
   extraHeads: { count: number; classes: number };
   depth: {
     dim: number;
@@ -59,12 +60,12 @@ export function referenceConfig(json: Json): ReferenceConfig {
     maxPeriod: number("max_period", 10_000),
     ropeHalves: json.positional_embedding === "rope_concat",
     textCard: number("text_card", 0),
-    card: number("card", 0),
+    card: number("card", number("audio_card", 0)),
     nQ: number("n_q", 0),
     depQ,
     delays: json.delays as number[],
     demux: json.demux_second_stream === true,
-    crossAttention: json.cross_attention === true,
+    crossAttention: json.cross_attention !== true ? "none" : json.xa_gating ? "gated" : "plain",
     extraHeads: { count: number("extra_heads_num_heads", 0), classes: number("extra_heads_dim", 6) },
     depth: {
       dim: depthDim,

@@ -45,6 +45,7 @@ export function referenceLanguageModel(
   const frame = async (input: FrameInput): Promise<FrameOutput> => {
     const { halves, uniform } = session;
     const steps = input.depthSteps ?? config.depQ;
+    if (input.image !== undefined) for (const half of halves) half.see(input.image);
     const outputs = halves.map((half) => half.temporal(input.tokens, input.embedding));
     const textLogits = guided(halves.map((half, i) => half.textLogits(outputs[i]!)));
     textLogits[TEXT_PADDING]! += options.textPaddingBonus ?? 0;
@@ -65,7 +66,14 @@ export function referenceLanguageModel(
       depthLogits: Float32Array.from(depthLogits),
     };
     const extraHeads = halves[0]!.extraHeads(outputs[0]!);
-    return { text, audio, extraHeads, ...(input.inspect ? { inspected } : {}) };
+    const gateOpening = halves[0]!.gateOpening;
+    return {
+      text,
+      audio,
+      extraHeads,
+      ...(gateOpening === null ? {} : { gateOpening }),
+      ...(input.inspect ? { inspected } : {}),
+    };
   };
 
   return {

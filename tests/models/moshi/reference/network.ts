@@ -26,8 +26,10 @@ export class ReferenceSequence {
   readonly #sum: Float32Array | undefined;
   readonly #window: number;
   readonly #caches: Cache[];
-  /** Of each layer: keys and values of what the condition attends to. */
-  readonly #cross: Cache[];
+  /** Of each layer: keys and values of what the condition attends to. Empty where there is nothing to attend to. */
+  #cross: Cache[];
+  /** Of each layer in the newest step: the mean of its gates. */
+  #openings: number[] = [];
   #position = 0;
 
   constructor(config: ReferenceConfig, weights: Weights, conditions: Conditions | undefined, window: number) {
@@ -36,7 +38,19 @@ export class ReferenceSequence {
     this.#sum = conditions?.sum;
     this.#window = window;
     this.#caches = Array.from({ length: config.nLayers }, () => ({ keys: [], values: [] }));
-    this.#cross = config.crossAttention ? this.#crossCaches(conditions?.cross ?? new Float32Array()) : [];
+    this.#cross =
+      config.crossAttention === "plain" ? this.#crossCaches(conditions?.cross ?? new Float32Array()) : [];
+  }
+
+  /** From the next step on attends to an image's tokens, (length, dim), or to none. */
+  see(image: Float32Array | null): void {
+    this.#cross = image ? this.#crossCaches(image) : [];
+  }
+
+  /** The mean of the last ten layers' gates in the newest step; null where it saw nothing. */
+  get gateOpening(): number | null {
+    const last = this.#openings.slice(-10);
+    return last.length === 0 ? null : last.reduce((sum, opening) => sum + opening, 0) / last.length;
   }
 
   #crossCaches(source: Float32Array): Cache[] {
@@ -45,12 +59,42 @@ export class ReferenceSequence {
       Float64Array.from(source.subarray(r * dim, (r + 1) * dim)),
     );
     return Array.from({ length: nLayers }, (_, i) => {
-      const projection = this.#weights(`transformer.layers.${i}.cross_attention.in_proj_weight`);
+      const projection = this.#crossWeights(i)("in_proj_weight");
       return {
         keys: rows.map((x) => linear(projection, x, dim, dim)),
         values: rows.map((x) => linear(projection, x, dim, 2 * dim)),
       };
     });
+  }
+
+  /** What layers have in common lies in the first. */
+  #crossWeights(layer: number): Weights {
+    const holder = this.#config.crossAttention === "gated" ? 0 : layer;
+    return (name) => this.#weights(`transformer.layers.${holder}.cross_attention.${name}`);
+  }
+
+  /** What is added to x for what layer i attends to. */
+  #attendAcross(i: number, x: Vector, { keys, values }: Cache): Vector {
+    const { dim, nHeads, crossAttention } = this.#config;
+    const weight = (name: string): ArrayLike<number> => this.#weights(`transformer.layers.${i}.${name}`);
+    const shared = this.#crossWeights(i);
+    const isGated = crossAttention === "gated";
+    const normed = isGated
+      ? rmsNorm(x, weight("norm_cross.alpha"))
+      : layerNorm(x, weight("norm_cross.weight"), weight("norm_cross.bias"));
+    const q = linear(shared("in_proj_weight"), normed, dim);
+    const update = linear(shared("out_proj.weight"), attention(q, keys, values, nHeads), dim);
+    if (!isGated) return update;
+    const gate = "cross_attention.gate.alpha";
+    const narrow = linear(weight(`${gate}.0.weight`), update, Math.floor(dim / 8));
+    const logits = linear(
+      weight(`${gate}.2.weight`),
+      narrow.map((value) => Math.max(value, 0)),
+      dim,
+    );
+    const gates = logits.map((logit) => 1 / (1 + Math.exp(4 - logit)));
+    this.#openings.push(gates.reduce((sum, value) => sum + value, 0) / dim);
+    return update.map((value, c) => value * gates[c]!);
   }
 
   /** The text embedding; a demuxed token holds two texts in the radix textCard + 1. */
@@ -76,6 +120,7 @@ export class ReferenceSequence {
       x = add(x, tokens[0] === -1 ? new Float64Array(dim) : text);
     }
     if (this.#sum) x = add(x, this.#sum);
+    this.#openings = [];
     for (let i = 0; i < nLayers; i++) x = this.#layer(i, x);
     this.#position++;
     return rmsNorm(x, this.#weights("out_norm.alpha"));
@@ -108,12 +153,7 @@ export class ReferenceSequence {
     x = add(x, linear(weight("self_attn.out_proj.weight"), seen, dim));
 
     const cross = this.#cross[i];
-    if (cross) {
-      const crossNormed = layerNorm(x, weight("norm_cross.weight"), weight("norm_cross.bias"));
-      const crossQ = linear(weight("cross_attention.in_proj_weight"), crossNormed, dim);
-      const heard = attention(crossQ, cross.keys, cross.values, nHeads);
-      x = add(x, linear(weight("cross_attention.out_proj.weight"), heard, dim));
-    }
+    if (cross) x = add(x, this.#attendAcross(i, x, cross));
     const hidden = rmsNorm(x, weight("norm2.alpha"));
     return add(
       x,
