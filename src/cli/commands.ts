@@ -30,10 +30,15 @@ export function findCommand(argv: readonly string[]): { command: Command; rest: 
     const command = COMMANDS.find((candidate) => candidate.name === name);
     if (command) return { command, rest: argv.slice(words) };
   }
-  const group = COMMANDS.filter(({ name }) => name.startsWith(`${argv[0]} `)).map(({ name }) => name);
-  throw new RuntimeError("invalid-argument", {
-    part: "microturn",
-    problem: group.length > 0 ? `'${argv[0]}' needs one more word` : `there is no command '${argv[0]}'`,
-    remedy: group.length > 0 ? `Say ${group.join(" or ")}` : "See microturn --help",
-  });
+  const group = commandGroup(argv[0] ?? "").map(({ name }) => name);
+  const [problem, remedy] =
+    group.length > 0
+      ? [`'${argv[0]}' needs one more word`, `Say ${group.slice(0, -1).join(", ")} or ${group.at(-1)}`]
+      : [`there is no '${argv[0]}'`, "See microturn --help"];
+  throw new RuntimeError("invalid-argument", { part: "command", problem, remedy });
+}
+
+/** The commands of two words that begin with `word`. */
+export function commandGroup(word: string): readonly Command[] {
+  return COMMANDS.filter(({ name }) => name.startsWith(`${word} `));
 }

@@ -1,12 +1,30 @@
+import { readFileSync } from "node:fs";
 import { EXIT, RuntimeError } from "../core/errors.ts";
-import { helpPage, type Io, parseInvocation } from "./command.ts";
-import { COMMANDS, findCommand } from "./commands.ts";
+import { type Command, helpPage, type Io, parseInvocation } from "./command.ts";
+import { COMMANDS, commandGroup, findCommand } from "./commands.ts";
 
 const OVERVIEW_HEAD = "microturn: runs interaction models that hear, see and speak in micro-turns of 200 ms.";
+const HELP_WORDS: readonly string[] = ["--help", "-h"];
 
 function overview(): string {
-  const rows = COMMANDS.map((command) => `  ${command.name.padEnd(16)}${command.summary}`);
-  return `${OVERVIEW_HEAD}\n\nUsage: microturn COMMAND [OPTIONS]\n\n${rows.join("\n")}\n\nmicroturn COMMAND --help says more.\n`;
+  return `${OVERVIEW_HEAD}\n\nUsage: microturn COMMAND [OPTIONS]\n\n${listOf(COMMANDS)}\nmicroturn COMMAND --help says more.\n`;
+}
+
+function listOf(commands: readonly Command[]): string {
+  return commands.map(({ name, summary }) => `  ${name.padEnd(16)}${summary}\n`).join("");
+}
+
+/** The page that `words` ask for: of a command, of a group of them ("models"), or of all. */
+function help(words: readonly string[]): string {
+  const group = words.length === 1 ? commandGroup(words[0]!) : [];
+  if (words.length === 0) return overview();
+  if (group.length > 0) return `Usage: microturn ${words[0]} COMMAND [OPTIONS]\n\n${listOf(group)}`;
+  return helpPage(findCommand(words).command);
+}
+
+function version(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
 /**
@@ -16,16 +34,21 @@ function overview(): string {
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   try {
-    const first = argv[0];
-    if (first === undefined || first === "--help" || first === "-h" || first === "help") {
+    const [first, ...others] = argv;
+    if (first === undefined) {
       io.out(overview());
-      return first === undefined ? EXIT.usage : EXIT.ok;
+      return EXIT.usage;
     }
-    const { command, rest } = findCommand(argv);
-    if (rest.includes("--help") || rest.includes("-h")) {
-      io.out(helpPage(command));
+    if (first === "--version") {
+      io.out(`microturn ${version()}\n`);
       return EXIT.ok;
     }
+    if (first === "help" || argv.some((word) => HELP_WORDS.includes(word))) {
+      const asked = first === "help" ? others : argv;
+      io.out(help(asked.slice(0, 2).filter((word) => !word.startsWith("-"))));
+      return EXIT.ok;
+    }
+    const { command, rest } = findCommand(argv);
     return await command.run(parseInvocation(command, rest, io));
   } catch (error) {
     return report(error, io);

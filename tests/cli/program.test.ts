@@ -28,6 +28,26 @@ describe("help", () => {
     }
   });
 
+  test.each([
+    [["help", "run"], "Usage: microturn run "],
+    [["run", "clip.yaml", "--json", "-h"], "Usage: microturn run "],
+    [["help", "models", "ls"], "Usage: microturn models ls"],
+    [["models", "--help"], "Usage: microturn models COMMAND"],
+    [["help", "models"], "  models verify "],
+    [["help"], "Usage: microturn COMMAND"],
+  ])("is found as people ask for it: %j", async (argv, page) => {
+    const { status, io } = await call(...argv);
+    expect(io.stdout).toContain(page);
+    expect(io.stderr).toBe("");
+    expect(status).toBe(0);
+  });
+
+  test("the version is the package's", async () => {
+    const { status, io } = await call("--version");
+    expect(io.stdout).toMatch(/^microturn \d+\.\d+\.\d+\n$/);
+    expect(status).toBe(0);
+  });
+
   test("run takes what others rely on", () => {
     const run = COMMANDS.find(({ name }) => name === "run")!;
     const flags = ["camera", "microphone", "text", "speaker", "clock", "backend", "duration", "json"];
@@ -39,8 +59,10 @@ describe("help", () => {
 
 describe("what a person may get wrong ends with status 2 and says what", () => {
   test.each([
-    [["fly"], "no command 'fly'"],
-    [["eval"], "eval reps or eval voice or eval scenarios"],
+    [["fly"], "microturn: command: there is no 'fly'. See"],
+    [["fly", "--help"], "there is no 'fly'"],
+    [["eval"], "command: 'eval' needs one more word. Say eval reps, eval voice or eval scenarios"],
+    [["models", "sing"], "Say models ls, models pull"],
     [["run", "--camara", "file:x.mp4"], "unknown option '--camara'"],
     [["run", "--camera"], "argument missing"],
     [["run", "--json=yes"], "--json"],
