@@ -72,7 +72,7 @@ export function voiceFrom(spec: string): Voice {
   throw new RuntimeError("invalid-argument", {
     part: "voice",
     problem: `"${spec}" is not a voice`,
-    remedy: "Use espeak, espeak:LANGUAGE or fake",
+    remedy: "Use espeak, espeak:LANGUAGE, moshi:FOLDER or fake",
   });
 }
 

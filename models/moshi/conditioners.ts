@@ -3,6 +3,8 @@ import type { TensorFile } from "../tensors/tensor-file.ts";
 import type { MoshiConfig } from "./config.ts";
 import type { Conditions } from "./language-model.ts";
 
+/** The conditioner that takes voices. */
+export const VOICE_CONDITION = "speaker_wavs";
 /** The tensor of a published voice file. */
 const VOICE_TENSOR = "speaker_wavs";
 /** Voices that Kyutai's text-to-speech is given side by side. */
@@ -18,6 +20,11 @@ export interface Voice {
 
 /** Of each conditioner: one of its values, or voices; null or absent is "not said". */
 export type ConditionValues = Readonly<Record<string, string | readonly Voice[] | null>>;
+
+/** True for a checkpoint that attends to voices from published files. */
+export function takesVoices({ conditioners, fuser }: Pick<MoshiConfig, "conditioners" | "fuser">): boolean {
+  return conditioners.get(VOICE_CONDITION)?.kind === "tensor" && fuser.cross.includes(VOICE_CONDITION);
+}
 
 /**
  * Reads a published voice file (kyutai/tts-voices).

@@ -82,9 +82,9 @@ export class Generation {
     if (options.depthSteps !== undefined) input.depthSteps = options.depthSteps;
     if (options.image !== undefined) input.image = options.image;
     if (options.inspect) input.inspect = true;
+    const made = options.depthSteps ?? depQ;
     // Not where the samples are not what is kept.
-    const isPlain = options.depthSteps === undefined && options.keepAudio === undefined;
-    const completes = isPlain ? cache.awaited(depQ, t + 1) : null;
+    const completes = made > 0 && !options.keepAudio ? cache.awaited(made, t + 1) : null;
     if (completes) input.completes = completes;
     const sampled = await this.#model.frame(input);
 

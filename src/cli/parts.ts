@@ -2,11 +2,12 @@ import { cameraFrom, microphoneFrom, speakerFrom, voiceFrom } from "../../device
 import { devicesSchema } from "../config/devices.ts";
 import type { Profile } from "../config/profile.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Source, Speaker, Voice } from "../core/device.ts";
+import type { Source, Speaker, StreamingVoice, Voice } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { InteractionModel } from "../core/model.ts";
 import { checkpointFolder, digestsOf, type ModelLock, moshiFolder } from "./checkpoints.ts";
 import { loadMoshi, moshiDigests } from "./moshi.ts";
+import { loadSpeech } from "./moshi-voice.ts";
 
 /** What a session is made of. The commands take it as a value, so that a test can put a small model in. */
 export interface Parts {
@@ -17,7 +18,8 @@ export interface Parts {
   camera(spec: string, devices?: Profile["devices"]): Source | null;
   microphone(spec: string, sampleRateHz: number, devices?: Profile["devices"]): Source | null;
   speaker(spec: string, clock: Clock, devices?: Profile["devices"]): Speaker;
-  voice(spec: string): Voice;
+  /** What speaks the words of a model, ready to. Closed by the caller. */
+  voice(profile: Pick<Profile, "voice" | "textToSpeech" | "seed">): Promise<Voice | StreamingVoice>;
 }
 
 /** How live devices are used unless a profile says otherwise. */
@@ -49,7 +51,10 @@ export const shippedParts: Parts = {
   camera: (spec, { camera } = USUAL) => cameraFrom(spec, camera),
   microphone: (spec, sampleRateHz, { microphone } = USUAL) => microphoneFrom(spec, sampleRateHz, microphone),
   speaker: (spec, clock, { speaker } = USUAL) => speakerFrom(spec, clock, speaker),
-  voice: voiceFrom,
+  async voice(profile) {
+    const moshi = moshiFolder(profile.voice);
+    return moshi === null ? voiceFrom(profile.voice) : loadSpeech(moshi, profile);
+  },
 };
 
 /** @throws RuntimeError "invalid-configuration" for a format that only the Moshi family has. */

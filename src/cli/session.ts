@@ -71,7 +71,7 @@ export async function runSession(setup: SessionSetup, signal: AbortSignal): Prom
   const board = serialFrom(profile.serial, Object.keys(profile.policy.actuators), clock);
   if (board) sources.push(board);
 
-  const voice = parts.voice(profile.voice);
+  const voice = await parts.voice(profile);
   let reasoner: SessionReasoner | null = null;
   try {
     reasoner = await openReasoner(profile, setup.log);

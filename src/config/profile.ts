@@ -34,7 +34,31 @@ export const profileSchema = z.strictObject({
     .describe(
       "what keeps a live microphone from hearing a live speaker: cancel: AEC3, after a self-test of 5 s; system: the microphone named has no echo; off: nothing, as with headphones",
     ),
-  voice: z.string().default("espeak").describe("espeak, espeak:LANGUAGE, or fake for tones of fixed length"),
+  voice: z
+    .string()
+    .default("espeak")
+    .describe(
+      "espeak, espeak:LANGUAGE, moshi:FOLDER for a text-to-speech checkpoint, or fake for tones of fixed length",
+    ),
+  textToSpeech: z
+    .strictObject({
+      voice: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          "NAME of a published voice in the checkpoint's folder voices, or the path of a .safetensors file; the only one there if absent",
+        ),
+      codebooks: z
+        .number()
+        .int()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe("of each frame: fewer are faster and coarser; all of the checkpoint's if absent"),
+    })
+    .prefault({})
+    .describe("how a voice of kind moshi:FOLDER speaks"),
   text: z
     .array(
       z.strictObject({

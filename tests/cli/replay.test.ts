@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { FakeVoice } from "../../devices/voice/fake-voice.ts";
 import { parseInvocation } from "../../src/cli/command.ts";
 import { findCommand } from "../../src/cli/commands.ts";
 import { type Parts, shippedParts } from "../../src/cli/parts.ts";
@@ -32,7 +33,7 @@ async function call(argv: string[], parts: Parts) {
   return { io, status: await start(parseInvocation(command, rest, io), parts) };
 }
 
-const silentVoice = { ...shippedParts, voice: () => shippedParts.voice("fake") };
+const silentVoice = { ...shippedParts, voice: async () => new FakeVoice() };
 
 beforeAll(async () => {
   makeVideo(video, 5);

@@ -1,3 +1,4 @@
+import { FakeVoice } from "../../devices/voice/fake-voice.ts";
 import { type Parts, shippedParts } from "../../src/cli/parts.ts";
 import { levelDb } from "../../src/cli/view/collector.ts";
 import type { MicroTurnInput, MicroTurnOutput, OutputPart } from "../../src/core/micro-turn.ts";
@@ -60,5 +61,5 @@ export class ScriptedModel implements InteractionModel {
 
 /** The shipped parts around a scripted model; the voice needs no program. */
 export function scriptedParts(model = new ScriptedModel()): Parts {
-  return { ...shippedParts, loadModel: async () => model, voice: () => shippedParts.voice("fake") };
+  return { ...shippedParts, loadModel: async () => model, voice: async () => new FakeVoice() };
 }

@@ -6,6 +6,15 @@ const SPEAKER_TOKENS = { main: 1, other: 2 } as const;
 /** `<break time="1.5s"/>` */
 const BREAK = /<break\s+time="(\d{1,3}(?:\.\d{0,3})?)s"\s*\/?>/g;
 
+/**
+ * The words of a text, in order, as they are given to the tokenizer. What is only punctuation to a reader, as brackets, is
+ * left out, and so are breaks.
+ */
+export function wordsOf(text: string): string[] {
+  const plain = text.replaceAll(BREAK, " ").replaceAll("’", "'").replaceAll(":", " ").replace(/[()]/g, "");
+  return plain.split(/\s+/).filter((word) => word !== "");
+}
+
 export type Speaker = keyof typeof SPEAKER_TOKENS;
 
 /** A word that is to be said, or a pause. */
@@ -54,23 +63,20 @@ export class Script {
 
   #words(text: string, speaker: Speaker): ScriptEntry[] {
     const { encode, hasSpeakers, paddingBetween = 1 } = this.#options;
-    const words = text.replaceAll("’", "'").replaceAll(":", " ").replace(/[()]/g, "").split(/\s+/);
-    return words
-      .filter((word) => word !== "")
-      .map((word) => {
-        const pieces = encode(word);
-        if (pieces.length === 0) {
-          throw new RuntimeError("invalid-argument", {
-            part: "text-to-speech",
-            problem: `'${word}' has no tokens`,
-          });
-        }
-        const begins = hasSpeakers && this.#speaker !== speaker;
-        this.#speaker = speaker;
-        const tokens = begins ? [SPEAKER_TOKENS[speaker], ...pieces] : pieces;
-        const padding = paddingBetween > 0 ? Math.max(0, paddingBetween + tokens.length - 1) : 0;
-        return { tokens, text: word, padding };
-      });
+    return wordsOf(text).map((word) => {
+      const pieces = encode(word);
+      if (pieces.length === 0) {
+        throw new RuntimeError("invalid-argument", {
+          part: "text-to-speech",
+          problem: `'${word}' has no tokens`,
+        });
+      }
+      const begins = hasSpeakers && this.#speaker !== speaker;
+      this.#speaker = speaker;
+      const tokens = begins ? [SPEAKER_TOKENS[speaker], ...pieces] : pieces;
+      const padding = paddingBetween > 0 ? Math.max(0, paddingBetween + tokens.length - 1) : 0;
+      return { tokens, text: word, padding };
+    });
   }
 }
 

@@ -102,7 +102,10 @@ export class TextToSpeech {
       // A token that is known beforehand spares the network a stop between text and sound.
       text: this.#machine.isDetermined ? feed(TEXT_PAD) : feed,
       depthSteps: t < delaySteps ? 0 : this.#options.nCodebooks,
-      keepAudio: (q, token) => (t < delaySteps + delays[1 + q]! ? ZERO_TOKEN : token),
+      // What is kept as it is sampled may be decoded where it is sampled.
+      ...(t < delaySteps + Math.max(...delays)
+        ? { keepAudio: (q, token) => (t < delaySteps + delays[1 + q]! ? ZERO_TOKEN : token) }
+        : {}),
     });
     const codes = frame?.subarray(1, 1 + this.#options.nCodebooks) ?? null;
     return {

@@ -1,8 +1,4 @@
-import { readFile } from "node:fs/promises";
-import type { MatrixFormat } from "../../../kernels/matrix.ts";
-import { RuntimeError } from "../../../src/core/errors.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
-import { openTensors } from "../../tensors/open.ts";
 import type { TensorFile } from "../../tensors/tensor-file.ts";
 import { readConditions } from "../conditioners.ts";
 import { codebooksOf, FRAME_RATE_HZ } from "../config.ts";
@@ -25,22 +21,28 @@ import {
 } from "../gpu/gpu-language-model.ts";
 import { SpokenModel } from "../gpu/spoken-model.ts";
 import { HIBIKI_QUALITY, Hibiki } from "../hibiki.ts";
-import { parseMimiConfig, RELEASED_MIMI } from "../mimi/config.ts";
-import { createMimi, type Mimi } from "../mimi/mimi.ts";
 import { PersonaPlex, type Prompt, personaPlexWindow, rolePrompt, VOICE_CODEBOOKS } from "../personaplex.ts";
-import { SentencePiece } from "../sentencepiece/sentencepiece.ts";
+import type { SentencePiece } from "../sentencepiece/sentencepiece.ts";
 import { TextStream } from "../sentencepiece/text-stream.ts";
 import { SpeechToText, silenceAround } from "../speech-to-text.ts";
-import { openPublished } from "../tensor-names.ts";
+import { imageTokens } from "../vision/config.ts";
+import { ImageEncoder } from "../vision/image-encoder.ts";
+import { type Picture, squareOf } from "../vision/picture.ts";
 import { readVoiceState } from "../voice-state.ts";
+import {
+  formatOf,
+  type HeldWeights,
+  openCodec,
+  openLanguageModel,
+  openTokenizer,
+} from "./open-checkpoint.ts";
 
 /** A translation is behind its source by up to this, ms: about as much as the models were trained to wait. */
 const TRANSLATION_LAG_MS = 3000;
 
 /** How a model is loaded. */
 export interface DialogueSettings extends ConversationDefaults {
-  /** How the layers' matrices are held; "as-stored" takes the nearest to what the file holds. */
-  weights: MatrixFormat | "as-stored";
+  weights: HeldWeights;
 }
 
 /** A dialogue on the device. */
@@ -74,17 +76,24 @@ export async function buildDialogue(
 ): Promise<BuiltDialogue> {
   const { config, kind } = files;
   const tokenizer = await openTokenizer(files);
+  const encoder =
+    files.vision === null
+      ? null
+      : await ImageEncoder.open({ path: files.vision, outDim: config.temporal.dim });
   const tensors = await openLanguageModel(files);
   let model: GpuLanguageModel;
   try {
     const format = formatOf(tensors, weights);
     const options = await optionsOf(files, tensors, conversation);
+    // Without an encoder no image will ever come.
+    options.maxImageTokens = encoder ? imageTokens(encoder.config) : 1;
     model = await createLanguageModel(gpu, config, tensors, { ...options, format });
   } finally {
     await tensors.close();
   }
   model.drawAs(conversation.draws);
-  const codec = await openCodec(gpu, files);
+  const heardCodebooks = kind === "personaplex" ? VOICE_CODEBOOKS : codebooksOf(config);
+  const codec = await openCodec(gpu, files, heardCodebooks);
   if (kind === "stt") {
     const tap = new TokenTap(model);
     const dialogue = new TranscribingDialogue({
@@ -103,6 +112,7 @@ export async function buildDialogue(
   const dialogue = new SpeakingDialogue({
     source,
     ...(prompt ? { prompt } : {}),
+    ...(encoder ? { look: lookWith(encoder) } : {}),
     tap,
     codec: {
       encode: (pcm) => codec.encode(pcm),
@@ -121,34 +131,8 @@ export async function buildDialogue(
   };
 }
 
-function openLanguageModel({ model, adapters, config }: MoshiFiles): Promise<TensorFile> {
-  return openPublished(model, {
-    ...(config.depth ? { schedule: config.depth.schedule } : {}),
-    ...(adapters === null ? {} : { adapters: { path: adapters, scaling: config.loraScaling } }),
-  });
-}
-
-async function openTokenizer({ tokenizer: path, config }: MoshiFiles): Promise<SentencePiece> {
-  const tokenizer = await SentencePiece.open(path);
-  if (tokenizer.size < config.textCardOut) {
-    throw new RuntimeError("invalid-checkpoint", {
-      part: "tokenizer",
-      problem: `${path} has ${tokenizer.size} pieces, expected the language model's ${config.textCardOut}`,
-    });
-  }
-  return tokenizer;
-}
-
-async function openCodec(gpu: Gpu, { mimi, mimiConfig, kind, config }: MoshiFiles): Promise<Mimi> {
-  const mimiSizes =
-    mimiConfig === null ? RELEASED_MIMI : parseMimiConfig(await readFile(mimiConfig, "utf8"), mimiConfig);
-  const nCodebooks = kind === "personaplex" ? VOICE_CODEBOOKS : codebooksOf(config);
-  const tensors = await openTensors(mimi);
-  try {
-    return await createMimi(gpu, mimiSizes, tensors, { nCodebooks });
-  } finally {
-    await tensors.close();
-  }
+function lookWith(encoder: ImageEncoder): (picture: Picture) => Promise<Float32Array> {
+  return async (picture) => encoder.encode(await squareOf(picture, encoder.config.imageSize));
 }
 
 /** What makes the tokens, what it is prompted with, and how that is changed. */
@@ -195,13 +179,4 @@ async function optionsOf(
     options.conditions = await readConditions(tensors, config, { description: HIBIKI_QUALITY });
   }
   return options;
-}
-
-/** The nearest to what the first layer's matrices are stored in that there is a kernel for. */
-function formatOf({ tensors }: TensorFile, weights: DialogueSettings["weights"]): MatrixFormat {
-  if (weights !== "as-stored") return weights;
-  const stored = [...tensors.values()].find(({ name }) => /layers\.0\.self_attn\.in_proj/.test(name))?.dtype;
-  if (stored === "F32") return "f32";
-  if (stored?.startsWith("Q4") || stored?.startsWith("Q5")) return "q4";
-  return stored?.startsWith("Q") || stored === "I8" ? "q8" : "f16";
 }

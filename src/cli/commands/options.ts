@@ -32,7 +32,7 @@ export const RUN_OPTIONS = {
     value: "SINK",
     help: "file:PATH.wav, pulse:NAME, alsa:NAME, pipewire:NAME or none",
   },
-  voice: { type: "string", value: "VOICE", help: "espeak, espeak:LANGUAGE or fake" },
+  voice: { type: "string", value: "VOICE", help: "espeak, espeak:LANGUAGE, moshi:FOLDER or fake" },
   echo: {
     type: "string",
     value: "cancel|system|off",
@@ -42,6 +42,11 @@ export const RUN_OPTIONS = {
   ...MODEL_OPTIONS,
   duration: { type: "string", value: "SECONDS", help: "ends the session at the latest then" },
   report: { type: "string", value: "FILE.html", help: "writes the timeline as one page" },
+  captions: {
+    type: "string",
+    value: "FILE.vtt",
+    help: "writes the words that sounded, and those that speech to text heard, as WebVTT",
+  },
   screen: {
     type: "string",
     value: "[HOST:PORT]",
