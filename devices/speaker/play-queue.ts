@@ -1,9 +1,9 @@
 import type { Clock } from "../../src/core/clock.ts";
 import type { Playback, Played, Speech } from "../../src/core/device.ts";
-import { isAudible } from "../../src/signal/audible.ts";
 import type { PlayerReport } from "../media/player-reports.ts";
 import { PhraseSound } from "./phrase-sound.ts";
 import { PlaybackClock } from "./playback-clock.ts";
+import { QueuedPhrase } from "./queued-phrase.ts";
 
 /** Sound that a flush lets die away, ms: a hard cut would click. */
 const FADE_MS = 10;
@@ -34,27 +34,6 @@ export interface PlayQueueOptions {
   write: (samples: Float32Array) => void;
 }
 
-interface Phrase {
-  text: string;
-  sound: PhraseSound;
-  /** A piece of a stream that can be heard: no time to run dry. */
-  isAmidSound: boolean;
-  /** Number of its first sample among all that was written; null until that is. */
-  first: number | null;
-  /** Session time at which it sounds, ms, known with `first` and fixed when `isTold`. */
-  startMs: number;
-  isTold: boolean;
-  /** A flush has cut it: the samples left die away. */
-  isCut: boolean;
-  /** Number of the sample after its last, when that is written. */
-  end: number | null;
-  started: (startMs: number | null) => void;
-  finished: (played: Played) => void;
-}
-
-/** Of a phrase that waits. */
-const UNWRITTEN = { first: null, startMs: 0, isTold: false, isCut: false, end: null };
-
 /**
  * Gives phrases to a device just in time: never more than the buffer ahead of what sounds, so that a flush is soon heard
  * and it is known at any moment which samples have sounded.
@@ -69,9 +48,9 @@ export class PlayQueue {
   underruns = 0;
   readonly #options: PlayQueueOptions;
   readonly #timing: PlaybackClock;
-  readonly #queue: Phrase[] = [];
+  readonly #queue: QueuedPhrase[] = [];
   /** Written but not yet heard to the end, in order. */
-  readonly #sounding: Phrase[] = [];
+  readonly #sounding: QueuedPhrase[] = [];
   /** Samples given to the device. */
   #written = 0;
   #wetSinceMs = 0;
@@ -103,20 +82,11 @@ export class PlayQueue {
       this.#options.sampleRateHz,
       before?.isCut === false ? before.sound : undefined,
     );
-    const isAmidSound = speech.isStream === true && isAudible(speech.samples);
-    let started: Phrase["started"] = () => {};
-    let finished: Phrase["finished"] = () => {};
-    const playback = {
-      started: new Promise<number | null>((resolve) => {
-        started = resolve;
-      }),
-      finished: new Promise<Played>((resolve) => {
-        finished = resolve;
-      }),
-    };
+    const phrase = new QueuedPhrase(text, speech, sound);
+    const { playback } = phrase;
     this.#unfinished.add(playback.finished);
     void playback.finished.then(() => this.#unfinished.delete(playback.finished));
-    this.#queue.push({ ...UNWRITTEN, text, sound, isAmidSound, started, finished });
+    this.#queue.push(phrase);
     this.#wake();
     this.#start();
     return playback;
@@ -125,7 +95,8 @@ export class PlayQueue {
   /** Drops what has not been written; what sounds dies away within the fade. */
   flush(): void {
     const kept = this.#midPhrase;
-    for (const phrase of this.#queue.splice(0)) if (phrase !== kept) this.#unheard(phrase);
+    for (const phrase of this.#queue.splice(0))
+      if (phrase !== kept) phrase.tellUnheard(this.#options.clock.nowMs());
     if (!kept) return;
     kept.isCut = true;
     this.#queue.push(kept);
@@ -148,7 +119,8 @@ export class PlayQueue {
   /** The device is gone for good: what had not sounded by now will not. No call follows. */
   lose(): void {
     this.#ending.abort();
-    for (const phrase of [...this.#sounding.splice(0), ...this.#queue.splice(0)]) this.#cutOff(phrase);
+    const heard = { timing: this.#timing, nowMs: this.#options.clock.nowMs(), written: this.#written };
+    for (const phrase of [...this.#sounding.splice(0), ...this.#queue.splice(0)]) phrase.tellCutOff(heard);
   }
 
   /** Resolves when all has sounded. */
@@ -206,7 +178,7 @@ export class PlayQueue {
   }
 
   /** True while a device that has played for long is to run dry before the next phrase begins. */
-  #isResting(phrase: Phrase): boolean {
+  #isResting(phrase: QueuedPhrase): boolean {
     if (this.#options.reports || phrase.isAmidSound || phrase.first !== null || this.#isDry) return false;
     return this.#options.clock.nowMs() - this.#wetSinceMs > DRY_EVERY_MS;
   }
@@ -229,12 +201,12 @@ export class PlayQueue {
     this.#wetSinceMs = this.#options.clock.nowMs();
   }
 
-  get #midPhrase(): Phrase | null {
+  get #midPhrase(): QueuedPhrase | null {
     const current = this.#queue[0];
     return current && current.first !== null ? current : null;
   }
 
-  #write(phrase: Phrase, room: number): void {
+  #write(phrase: QueuedPhrase, room: number): void {
     this.#beginIfDry();
     if (phrase.first === null) {
       phrase.first = this.#written;
@@ -251,7 +223,7 @@ export class PlayQueue {
   }
 
   /** Samples for each that the nominal rate would give, so that the phrase keeps its place in session time. */
-  #speedOf({ startMs, sound }: Phrase): number {
+  #speedOf({ startMs, sound }: QueuedPhrase): number {
     if (!this.#options.reports) return 1;
     const lateMs = this.#dryMs - (startMs + sound.takenMs);
     const wanted = Math.abs(lateMs) > OUT_OF_PLACE_MS ? 0 : lateMs / CATCH_UP_MS;
@@ -277,44 +249,10 @@ export class PlayQueue {
 
   /** Reports what has begun to sound and what has sounded to its end. */
   #settle(): void {
-    const nowMs = this.#options.clock.nowMs();
-    for (const phrase of this.#sounding) this.#tellStart(phrase);
-    if (this.#midPhrase) this.#tellStart(this.#midPhrase);
-    while (this.#sounding[0] && this.#endMs(this.#sounding[0]) <= nowMs) {
-      const phrase = this.#sounding.shift()!;
-      const { text, startMs, isCut } = phrase;
-      phrase.finished({ text, startMs, endMs: this.#endMs(phrase), whole: !isCut });
-    }
-  }
-
-  #tellStart(phrase: Phrase): void {
-    if (phrase.isTold || phrase.first === null) return;
-    const startMs = this.#timing.soundsMs(phrase.first);
-    if (startMs > this.#options.clock.nowMs()) return;
-    phrase.startMs = startMs;
-    phrase.isTold = true;
-    phrase.started(startMs);
-  }
-
-  /** Session time at which what was written of a phrase will have sounded, ms. */
-  #endMs({ startMs, end }: Phrase): number {
-    return Math.max(startMs, this.#timing.soundsMs(end ?? this.#written));
-  }
-
-  #unheard({ text, started, finished }: Phrase): void {
-    const nowMs = this.#options.clock.nowMs();
-    started(null);
-    finished({ text, startMs: nowMs, endMs: nowMs, whole: false });
-  }
-
-  #cutOff(phrase: Phrase): void {
-    this.#tellStart(phrase);
-    if (!phrase.isTold) {
-      this.#unheard(phrase);
-      return;
-    }
-    const endMs = Math.min(this.#endMs(phrase), this.#options.clock.nowMs());
-    phrase.finished({ text: phrase.text, startMs: phrase.startMs, endMs, whole: false });
+    const heard = { timing: this.#timing, nowMs: this.#options.clock.nowMs(), written: this.#written };
+    for (const phrase of this.#sounding) phrase.tellStart(heard);
+    this.#midPhrase?.tellStart(heard);
+    while (this.#sounding[0]?.tellEnd(heard)) this.#sounding.shift();
   }
 
   #samples(ms: number): number {

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { extname } from "node:path";
 import type { Clock } from "../../src/core/clock.ts";
 import type { Playback, Speaker, Speech } from "../../src/core/device.ts";
 import { messageOf, RuntimeError } from "../../src/core/errors.ts";
@@ -22,9 +23,17 @@ export class WavSpeaker implements Speaker {
   #sampleRateHz: number | null = null;
   #failure: RuntimeError | null = null;
 
-  /** @throws RuntimeError "output-failed" if a file cannot be made there: better now than after the session. */
+  /**
+   * @param path ends in .wav, or has no extension.
+   * @throws RuntimeError "invalid-argument" for another extension, whose players would not find what it promises;
+   *   "output-failed" if a file cannot be made there: better now than after the session.
+   */
   constructor(path: string, clock: Clock) {
     this.name = `WAV speaker ${path}`;
+    if (!["", ".wav"].includes(extname(path).toLowerCase())) {
+      const problem = `${path}: what is written is WAV`;
+      throw new RuntimeError("invalid-argument", { part: "speaker", problem, remedy: "Name it PATH.wav" });
+    }
     this.#path = path;
     this.#clock = clock;
     try {

@@ -13,16 +13,18 @@ import type { Link, LinkState } from "../link/link.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { cleanText } from "../protocol/fields.ts";
 import { LIMITS } from "../protocol/limits.ts";
-import { parseMessage, type RefusalReason } from "../protocol/parse.ts";
+import type { RefusalReason } from "../protocol/parse.ts";
 import { topicOf } from "../protocol/topics.ts";
 import { ReasonerEvents } from "./event-source.ts";
 import { Inbox, type Waiting } from "./inbox.ts";
 import type { LeftTask } from "./journal.ts";
+import { MessageGate } from "./message-gate.ts";
 import { OpenTasks } from "./open-tasks.ts";
 import { Sender } from "./sender.ts";
 import type { EncodeStill } from "./snapshot.ts";
 import { DeviceTask } from "./task.ts";
 import { TaskStore } from "./task-store.ts";
+import { WorkerWatch } from "./worker-watch.ts";
 
 /** Tasks that may be open at once: each may hold a context of a megabyte. */
 const MAX_TASKS = 16;
@@ -80,9 +82,8 @@ export class ReasonerClient implements Reasoner {
   readonly #inbox: Inbox;
   readonly #sender: Sender;
   readonly #tasks: OpenTasks;
-  readonly #refused: Partial<Record<RefusalReason, number>> = {};
-  /** Workers whose presence is watched. */
-  readonly #watched = new Set<string>();
+  readonly #gate: MessageGate;
+  readonly #workers: WorkerWatch;
   readonly #prefix = randomBytes(6).toString("hex");
   #given = 0;
   #clock: Clock | null = null;
@@ -93,6 +94,8 @@ export class ReasonerClient implements Reasoner {
     this.#options = options;
     this.#log = options.log ?? stderrLog;
     const { outbox, deadlineMs, encodeStill = null } = options;
+    this.#gate = new MessageGate(this.#log);
+    this.#workers = new WorkerWatch(options.link, (fault) => this.#linkFault(fault));
     this.#store = new TaskStore({ outbox, deadlineMs, encodeStill, log: this.#log });
     this.#events = new ReasonerEvents((clock) => this.#open(clock));
     this.source = this.#events;
@@ -119,7 +122,7 @@ export class ReasonerClient implements Reasoner {
       ...this.#tasks.counts,
       droppedMessages: this.#inbox.dropped,
       droppedEvents: this.#events.dropped,
-      refused: { ...this.#refused },
+      refused: this.#gate.refused,
       unsaved: this.#store.unsaved,
     };
   }
@@ -243,17 +246,8 @@ export class ReasonerClient implements Reasoner {
   }
 
   #take({ delivery, arrivedMs }: Waiting): void {
-    const parsed = parseMessage(delivery.topic, delivery.payload, delivery.properties);
-    if (!parsed.ok) {
-      const { reason, detail } = parsed.refusal;
-      const count = (this.#refused[reason] ?? 0) + 1;
-      this.#refused[reason] = count;
-      // The first of each kind, then one in a thousand: a flood must not fill the log.
-      if (count % 1000 === 1)
-        this.#log.write("warning", REASONER_DEVICE, `message refused: ${reason}, ${detail}`);
-      return;
-    }
-    const { received } = parsed;
+    const received = this.#gate.pass(delivery);
+    if (!received) return;
     const nowMs = this.#nowMs();
     if (received.channel === "replies" && received.device === this.#options.device) {
       const ageMs = 1000 * received.ageSeconds + performance.now() - arrivedMs;
@@ -288,7 +282,7 @@ export class ReasonerClient implements Reasoner {
     if (this.#closed || !this.#clock) return;
     const linkUp = this.#options.link.state === "up";
     this.#tasks.tick(this.#nowMs(), linkUp);
-    this.#watchWorkers();
+    this.#workers.follow(this.#tasks.followed);
     this.#sender.wake();
     this.#alarm.abort();
     const nextMs = this.#tasks.nextMs(linkUp);
@@ -301,25 +295,6 @@ export class ReasonerClient implements Reasoner {
         // Another alarm has taken its place.
       },
     );
-  }
-
-  /** Hears of the end of the workers that have a task in hand, and of no others. */
-  #watchWorkers(): void {
-    const { link } = this.#options;
-    const { followed } = this.#tasks;
-    for (const worker of [...this.#watched].filter((name) => !followed.has(name))) {
-      this.#watched.delete(worker);
-      link
-        .unsubscribe(topicOf({ channel: "worker-presence", worker }))
-        .catch((fault) => this.#linkFault(fault));
-    }
-    for (const worker of followed) {
-      if (this.#watched.has(worker)) continue;
-      this.#watched.add(worker);
-      link
-        .subscribe(topicOf({ channel: "worker-presence", worker }))
-        .catch((fault) => this.#linkFault(fault));
-    }
   }
 }
 

@@ -1,38 +1,18 @@
 import { Socket } from "node:net";
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import mqtt, { type IPublishPacket, type MqttClient } from "mqtt";
 import { messageOf, RuntimeError } from "../../core/errors.ts";
 import type { WireMessage } from "../protocol/wire.ts";
 import { linkFailure } from "./failure.ts";
-import type { Delivery, Link, LinkHandlers, LinkOptions, LinkState, PublishOutcome } from "./link.ts";
-import { fromMqtt, toMqtt, willOf } from "./mqtt-properties.ts";
+import type { Delivery, Link, LinkHandlers, LinkState, PublishOutcome } from "./link.ts";
+import { brokerName, clientOptions, type MqttLinkOptions, reconnectDelayMs } from "./mqtt-options.ts";
+import { fromMqtt, toMqtt } from "./mqtt-properties.ts";
 import { PublishQueue } from "./publish-queue.ts";
-
-export interface MqttLinkOptions extends LinkOptions {
-  /** mqtt://HOST[:1883] or mqtts://HOST[:8883]; credentials do not belong in it. */
-  url: string;
-  username?: string;
-  password?: string;
-  /** PEM. The authorities that may have signed the broker's certificate; the system's own if absent. */
-  ca?: string | Buffer;
-  /** PEM. What the client shows of itself, and its key. */
-  certificate?: string | Buffer;
-  key?: string | Buffer;
-  /** A broker that is silent for half as long again is taken for gone, s. Default 15. */
-  keepaliveSeconds?: number;
-  /** The wait before a reconnect: doubles from `first` to `max`, the upper half of each at random, ms. Default 1 s to 60 s. */
-  reconnectMs?: { first: number; max: number };
-  /**
-   * How long nothing more is read after a message of QoS 0, which the protocol never sends, ms. Who floods with them is
-   * held back by TCP, where the receive maximum holds back only QoS 1. Default 0.
-   */
-  qos0PauseMs?: number;
-  /** The broker drops what is larger, bytes. Default 1.25 MiB: the largest payload of the protocol and its head. */
-  maximumPacketBytes?: number;
-}
 
 /** QoS 1 publishes that are sent before the first of them is answered; fewer if the broker says so. */
 const MAX_IN_FLIGHT = 16;
 const NO_MATCHING_SUBSCRIBERS = 0x10;
+/** Time that a stream has to end after DISCONNECT, ms. */
+const END_MS = 1000;
 /** Reason codes of MQTT 5, section 2.4, that another time may not bring: unspecified, busy, rate, quota. */
 const TRANSIENT = [0x80, 0x83, 0x89, 0x96, 0x97];
 /** What mqtt.js takes for "do not acknowledge": any error given to handleMessage's callback. */
@@ -58,15 +38,7 @@ export class MqttLink implements Link {
 
   /** @throws RuntimeError "invalid-configuration" if the URL is none of MQTT's or holds credentials. */
   constructor(options: MqttLinkOptions) {
-    const url = URL.canParse(options.url) ? new URL(options.url) : null;
-    if (!url || !["mqtt:", "mqtts:"].includes(url.protocol) || url.username !== "" || url.password !== "") {
-      throw new RuntimeError("invalid-configuration", {
-        part: "reasoner link",
-        problem: "the broker's address is not mqtt://HOST:PORT or mqtts://HOST:PORT without credentials",
-        remedy: "Give user name and password on their own",
-      });
-    }
-    this.name = `${url.protocol}//${url.host}`;
+    this.name = brokerName(options.url);
     this.#options = options;
     this.#timeoutMs = options.timeoutMs ?? 10_000;
     this.#publishes = new PublishQueue(this.name, {
@@ -85,7 +57,10 @@ export class MqttLink implements Link {
       throw new RuntimeError("invalid-argument", { part: this.name, problem: "the link was opened before" });
     }
     this.#handlers = handlers;
-    const client = mqtt.connect(this.#options.url, this.#clientOptions());
+    const client = mqtt.connect(
+      this.#options.url,
+      clientOptions(this.#options, this.#timeoutMs, this.#reconnectDelayMs()),
+    );
     this.#client = client;
     client.handleMessage = (packet, done) => this.#receive(client, packet, done);
     client.on("packetreceive", (packet) => {
@@ -129,35 +104,6 @@ export class MqttLink implements Link {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
-  }
-
-  #clientOptions(): IClientOptions {
-    const { clientId, username, password, ca, certificate, key, presence } = this.#options;
-    const { sessionExpirySeconds, receiveMaximum, keepaliveSeconds = 15 } = this.#options;
-    return {
-      protocolVersion: 5,
-      clientId,
-      clean: sessionExpirySeconds === 0,
-      keepalive: keepaliveSeconds,
-      connectTimeout: this.#timeoutMs,
-      reconnectPeriod: this.#reconnectDelayMs(),
-      reconnectOnConnackError: true,
-      // Subscriptions are made anew here, so that "up" can wait for them.
-      resubscribe: false,
-      // Nothing is queued while the link is down: `publish` refuses before.
-      queueQoSZero: false,
-      properties: {
-        sessionExpiryInterval: sessionExpirySeconds,
-        receiveMaximum,
-        maximumPacketSize: this.#options.maximumPacketBytes ?? 1_310_720,
-      },
-      ...(presence && { will: willOf(presence.offline) }),
-      ...(username !== undefined && { username }),
-      ...(password !== undefined && { password }),
-      ...(ca !== undefined && { ca }),
-      ...(certificate !== undefined && { cert: certificate }),
-      ...(key !== undefined && { key }),
-    };
   }
 
   #reconnectDelayMs(): number {
@@ -335,20 +281,3 @@ export class MqttLink implements Link {
     );
   }
 }
-
-/**
- * The wait before the next attempt to connect, ms: doubles with every failure, and the upper half of it is random, so
- * that a thousand devices do not return in one moment to a broker that was restarted.
- * @param random in [0, 1).
- */
-export function reconnectDelayMs(
-  { first, max }: { first: number; max: number },
-  failures: number,
-  random: () => number,
-): number {
-  const boundMs = Math.min(max, first * 2 ** failures);
-  return Math.max(1, Math.round(boundMs * (0.5 + 0.5 * random())));
-}
-
-/** Time that a stream has to end after DISCONNECT, ms. */
-const END_MS = 1000;

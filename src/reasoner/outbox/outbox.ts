@@ -1,12 +1,11 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir } from "node:fs/promises";
 import { RuntimeError } from "../../core/errors.ts";
 import { lockFolder } from "./lock.ts";
-import { encodeRecord, HEADER_BYTES, readRecord, scanSegment } from "./record.ts";
-import { Segment, segmentNumber } from "./segment.ts";
+import { encodeRecord, type FoundRecord, HEADER_BYTES, readRecord } from "./record.ts";
+import type { Segment } from "./segment.ts";
+import { diskFault, type FsyncPolicy, SegmentLog } from "./segment-log.ts";
 
-/** When what was written is forced to the disk: all three survive kill -9, only "record" a loss of power as well. */
-export type FsyncPolicy = "record" | "interval" | "never";
+export type { FsyncPolicy };
 
 export interface OutboxOptions {
   /** Made if absent; of one process alone. */
@@ -58,16 +57,6 @@ interface Entry {
   appendedMs: number;
 }
 
-interface Pending {
-  id: number;
-  bytes: Buffer;
-  isMessage: boolean;
-  settle: (fault: unknown) => void;
-}
-
-/** A segment takes no further record past this share of the whole: what is acknowledged can then be let go in parts. */
-const SEGMENTS = 8;
-
 /**
  * A queue of messages on disk that survives the process and the power: append-only segments, each record with its
  * length and CRC-32. First in, first out, at least once: what is not acknowledged is there again after a restart.
@@ -75,23 +64,17 @@ const SEGMENTS = 8;
 export class Outbox {
   readonly #options: Required<OutboxOptions>;
   readonly #unlock: () => Promise<void>;
-  /** Oldest first; only the last may be open for writing. */
-  readonly #segments: Segment[] = [];
+  readonly #log: SegmentLog;
   /** In order of id. */
   readonly #entries = new Map<number, Entry>();
-  readonly #counts = { tornTails: 0, corrupt: 0, expired: 0, refused: 0, failedWrites: 0 };
-  #pending: Pending[] = [];
-  #pendingBytes = 0;
+  readonly #counts = { tornTails: 0, corrupt: 0, expired: 0, refused: 0 };
   #lastId = 0;
-  #lastSegment = 0;
-  #worker: Promise<void> | null = null;
-  #syncTimer: NodeJS.Timeout | null = null;
-  #syncDue = false;
   #closed = false;
 
   private constructor(options: Required<OutboxOptions>, unlock: () => Promise<void>) {
     this.#options = options;
     this.#unlock = unlock;
+    this.#log = new SegmentLog(options);
   }
 
   /**
@@ -103,7 +86,7 @@ export class Outbox {
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     } catch (cause) {
-      throw failed(folder, "cannot be made", cause);
+      throw diskFault(folder, "cannot be made", cause);
     }
     const full = {
       fsyncIntervalMs: 1000,
@@ -116,13 +99,14 @@ export class Outbox {
       await outbox.#load();
     } catch (cause) {
       await outbox.#unlock();
-      throw failed(folder, "cannot be read", cause);
+      throw diskFault(folder, "cannot be read", cause);
     }
     return outbox;
   }
 
   get counts(): OutboxCounts {
-    return { waiting: this.#entries.size, sizeBytes: this.#sizeBytes(), ...this.#counts };
+    const { sizeBytes, failedWrites } = this.#log;
+    return { waiting: this.#entries.size, sizeBytes, failedWrites, ...this.#counts };
   }
 
   /**
@@ -134,7 +118,7 @@ export class Outbox {
     this.#expire();
     const sizeBytes = HEADER_BYTES + payload.length;
     const { maxBytes, folder } = this.#options;
-    if (this.#closed || this.#sizeBytes() + this.#pendingBytes + sizeBytes > maxBytes) {
+    if (this.#closed || this.#log.sizeBytes + this.#log.pendingBytes + sizeBytes > maxBytes) {
       this.#counts.refused++;
       const problem = this.#closed
         ? "is closed"
@@ -145,7 +129,9 @@ export class Outbox {
     const bytes = encodeRecord({ type: "message", id, writtenMs: this.#options.wallMs() }, payload);
     return new Promise((resolve, reject) => {
       const settle = (fault: unknown) => (fault === null ? resolve(id) : reject(fault));
-      this.#enqueue({ id, bytes, isMessage: true, settle });
+      const written = (segment: Segment, offset: number) =>
+        this.#wait(id, { segment, offset, sizeBytes, appendedMs: this.#options.monotonicMs() });
+      this.#log.write({ bytes, isMessage: true, written, settle });
     });
   }
 
@@ -163,7 +149,7 @@ export class Outbox {
         bytes = await segment.read(offset, sizeBytes);
       } catch (cause) {
         if (!this.#entries.has(id)) continue; // acknowledged meanwhile, and its segment gone
-        throw failed(segment.path, "cannot be read", cause);
+        throw diskFault(segment.path, "cannot be read", cause);
       }
       if (!this.#entries.has(id)) continue;
       if (readRecord(bytes, 0)?.id === id) {
@@ -186,49 +172,39 @@ export class Outbox {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#syncTimer) clearTimeout(this.#syncTimer);
-    this.#syncDue = this.#options.fsync !== "never";
-    this.#work();
-    while (this.#worker) await this.#worker;
     try {
-      await this.#segments.at(-1)?.seal();
-      await this.#removeAcknowledged();
+      await this.#log.close();
     } finally {
       await this.#unlock();
     }
   }
 
   async #load(): Promise<void> {
-    const { folder, wallMs, monotonicMs } = this.#options;
-    const numbers = (await readdir(folder)).map(segmentNumber).filter((number) => number !== null);
-    for (const number of numbers.sort((a, b) => a - b)) {
-      this.#lastSegment = number;
-      const path = join(folder, `${String(number).padStart(10, "0")}.segment`);
-      const bytes = await readFile(path);
-      const { records, corruptStretches, wholeBytes } = scanSegment(bytes);
+    await this.#log.load((segment, { records, corruptStretches, isTorn }) => {
       this.#counts.corrupt += corruptStretches;
-      if (wholeBytes < bytes.length) this.#counts.tornTails++;
-      const segment = await Segment.existing(folder, number, wholeBytes);
-      this.#segments.push(segment);
-      for (const { type, id, offset, payloadBytes, writtenMs } of records) {
-        this.#lastId = Math.max(this.#lastId, id);
-        const acknowledged = this.#entries.get(id);
-        if (type === "message") {
-          const ageMs = Math.max(0, wallMs() - writtenMs);
-          const sizeBytes = HEADER_BYTES + payloadBytes;
-          this.#entries.set(id, { segment, offset, sizeBytes, appendedMs: monotonicMs() - ageMs });
-          segment.unacknowledged++;
-        } else if (acknowledged) {
-          this.#entries.delete(id);
-          acknowledged.segment.unacknowledged--;
-        }
-      }
-    }
-    await this.#removeAcknowledged();
+      if (isTorn) this.#counts.tornTails++;
+      for (const record of records) this.#restore(segment, record);
+    });
   }
 
-  #sizeBytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+  #restore(segment: Segment, { type, id, offset, payloadBytes, writtenMs }: FoundRecord): void {
+    this.#lastId = Math.max(this.#lastId, id);
+    if (type === "message") {
+      const { wallMs, monotonicMs } = this.#options;
+      const ageMs = Math.max(0, wallMs() - writtenMs);
+      const sizeBytes = HEADER_BYTES + payloadBytes;
+      this.#wait(id, { segment, offset, sizeBytes, appendedMs: monotonicMs() - ageMs });
+      return;
+    }
+    const acknowledged = this.#entries.get(id);
+    if (!acknowledged) return;
+    this.#entries.delete(id);
+    acknowledged.segment.unacknowledged--;
+  }
+
+  #wait(id: number, entry: Entry): void {
+    this.#entries.set(id, entry);
+    entry.segment.unacknowledged++;
   }
 
   #expire(): void {
@@ -248,103 +224,6 @@ export class Outbox {
       new Uint8Array(),
     );
     // A lost acknowledgement means that the message comes once more, which its receiver must bear anyway.
-    this.#enqueue({ id, bytes, isMessage: false, settle: () => {} });
+    this.#log.write({ bytes, isMessage: false, written: () => {}, settle: () => {} });
   }
-
-  #enqueue(pending: Pending): void {
-    this.#pending.push(pending);
-    this.#pendingBytes += pending.bytes.length;
-    this.#work();
-  }
-
-  #work(): void {
-    this.#worker ??= this.#write().finally(() => {
-      this.#worker = null;
-      // Something may have come between its last look and this.
-      if (this.#pending.length > 0 || this.#syncDue) this.#work();
-    });
-  }
-
-  /** Writes what is pending, in one go per segment, until nothing is. */
-  async #write(): Promise<void> {
-    while (this.#pending.length > 0 || this.#syncDue) {
-      const batch = this.#pending;
-      this.#pending = [];
-      let fault: unknown = null;
-      try {
-        if (batch.length > 0) await this.#writeBatch(batch);
-        if (this.#syncDue) await this.#segments.at(-1)?.sync();
-      } catch (cause) {
-        this.#counts.failedWrites++;
-        fault = failed(this.#options.folder, "cannot be written", cause);
-      }
-      this.#syncDue = false;
-      this.#pendingBytes -= batch.reduce((sum, { bytes }) => sum + bytes.length, 0);
-      for (const { settle } of batch) settle(fault);
-      // Not before: what was written is written, even if something old cannot be removed.
-      await this.#removeAcknowledged().catch(() => {
-        this.#counts.failedWrites++;
-      });
-    }
-  }
-
-  async #writeBatch(batch: readonly Pending[]): Promise<void> {
-    const { fsync } = this.#options;
-    const segment = await this.#activeSegment();
-    const bytes = Buffer.concat(batch.map((pending) => pending.bytes));
-    const hasMessage = batch.some(({ isMessage }) => isMessage);
-    let offset: number;
-    try {
-      offset = await segment.append(bytes, fsync === "record" && hasMessage);
-    } catch (fault) {
-      // A disk that stays full must not fill the folder with empty files.
-      if (segment.sizeBytes === 0) await this.#segments.pop()!.remove();
-      throw fault;
-    }
-    const appendedMs = this.#options.monotonicMs();
-    for (const { id, bytes: record, isMessage } of batch) {
-      if (isMessage) {
-        this.#entries.set(id, { segment, offset, sizeBytes: record.length, appendedMs });
-        segment.unacknowledged++;
-      }
-      offset += record.length;
-    }
-    if (fsync === "interval") this.#planSync();
-  }
-
-  async #activeSegment(): Promise<Segment> {
-    const { folder, maxBytes, fsync } = this.#options;
-    const active = this.#segments.at(-1);
-    if (active?.isOpen && active.sizeBytes < maxBytes / SEGMENTS) return active;
-    if (active?.isOpen && fsync !== "never") await active.sync();
-    await active?.seal();
-    const segment = await Segment.create(folder, ++this.#lastSegment);
-    this.#segments.push(segment);
-    return segment;
-  }
-
-  /**
-   * Removes the sealed segments at the front whose messages are all acknowledged. Only at the front: a segment also
-   * holds the acknowledgements of those before it.
-   */
-  async #removeAcknowledged(): Promise<void> {
-    while (this.#segments.length > 0) {
-      const oldest = this.#segments[0]!;
-      if (oldest.isOpen || oldest.unacknowledged > 0) return;
-      await oldest.remove();
-      this.#segments.shift();
-    }
-  }
-
-  #planSync(): void {
-    this.#syncTimer ??= setTimeout(() => {
-      this.#syncTimer = null;
-      this.#syncDue = true;
-      this.#work();
-    }, this.#options.fsyncIntervalMs).unref();
-  }
-}
-
-function failed(path: string, problem: string, cause: unknown): RuntimeError {
-  return new RuntimeError("output-failed", { part: "outbox", problem: `${path} ${problem}`, cause });
 }

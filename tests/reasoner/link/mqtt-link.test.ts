@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Link } from "../../../src/reasoner/link/link.ts";
-import { MqttLink, type MqttLinkOptions, reconnectDelayMs } from "../../../src/reasoner/link/mqtt-link.ts";
+import { MqttLink } from "../../../src/reasoner/link/mqtt-link.ts";
+import { type MqttLinkOptions, reconnectDelayMs } from "../../../src/reasoner/link/mqtt-options.ts";
 import { topicOf } from "../../../src/reasoner/protocol/topics.ts";
 import type { WireMessage } from "../../../src/reasoner/protocol/wire.ts";
 import { FaultyProxy } from "../parts/faulty-proxy.ts";
