@@ -1,3 +1,4 @@
+import { CACHE_BYTES } from "../../kernels/kv-cache.ts";
 import { MATRIX_BITS } from "../../kernels/matrix.ts";
 import { FRAME_RATE_HZ, type MoshiConfig, type TransformerConfig } from "./config.ts";
 import type { WeightFormats } from "./gpu/weights.ts";
@@ -72,7 +73,9 @@ export function frameCost(config: MoshiConfig, options: FrameCostOptions): Frame
     add(((depQ - 1) * (card + 1) + textCard + 1) * width, fine(formats.depth), 0, 1);
     if (depth.lowRank !== null) add(depth.dim * depth.lowRank, fine(formats.depth), depQ);
   }
-  const slotBytes = 2 * temporal.nKvHeads * temporal.headDim * 4 * nLayers;
+  // As the language model chooses when it is not told.
+  const elementBytes = CACHE_BYTES[fine(formats.temporal)];
+  const slotBytes = 2 * temporal.nKvHeads * temporal.headDim * elementBytes * nLayers;
   const cacheBytes = slotBytes * (window + (crosses ? crossLength : 0));
   // An image's keys and values are read by every layer, and held once.
   const heldBytes = isGated ? cacheBytes - slotBytes * crossLength * (1 - 1 / nLayers) : cacheBytes;

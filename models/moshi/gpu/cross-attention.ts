@@ -29,10 +29,10 @@ export async function createCrossAttention(
   condition: CrossCondition,
   spec: TemporalSpec,
 ): Promise<{ dispatches: readonly (readonly Dispatch[])[]; buffers: readonly GPUBuffer[] }> {
-  const { weights, loader, sequences, frame, steps } = spec;
+  const { weights, loader, sequences, cacheFormat, frame, steps } = spec;
   const { temporal } = spec.config;
   const { dim, nHeads } = temporal;
-  const source = new CrossSource(gpu, { temporal, sequences, capacity: condition.length });
+  const source = new CrossSource(gpu, { temporal, sequences, capacity: condition.length, cacheFormat });
   const { capacity, slotPositions } = source;
   source.write(condition.source);
   const normed = createBuffer(gpu, { label: "cross normed", sizeBytes: sequences * dim * 4 });

@@ -1,4 +1,9 @@
-import { createLayerCache, emptySlots, type LayerCache } from "../../../kernels/kv-cache.ts";
+import {
+  type CacheFormat,
+  createLayerCache,
+  emptySlots,
+  type LayerCache,
+} from "../../../kernels/kv-cache.ts";
 import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
 import type { Matrix } from "../../../kernels/matrix.ts";
 import { createRotaryCache } from "../../../kernels/rotary-cache/rotary-cache.ts";
@@ -16,6 +21,8 @@ export interface CrossSourceShape {
   sequences: number;
   /** Vectors of each sequence, at most. */
   capacity: number;
+  /** What their keys and values are held in. */
+  cacheFormat: CacheFormat;
 }
 
 /**
@@ -70,9 +77,10 @@ export class CrossSource {
 
   /** A cache, and what fills it with keys and values of what was written. @param matrix (2 dim, dim): keys, then values. */
   async cache(label: string, matrix: Matrix): Promise<{ cache: LayerCache; fill: readonly Dispatch[] }> {
-    const { sequences, capacity, temporal } = this.#shape;
+    const { sequences, capacity, cacheFormat, temporal } = this.#shape;
     const { nHeads, headDim } = temporal;
-    const cache = createLayerCache(this.#gpu, label, { nKvHeads: sequences * nHeads, headDim, capacity });
+    const cacheShape = { nKvHeads: sequences * nHeads, headDim, capacity };
+    const cache = createLayerCache(this.#gpu, label, cacheShape, cacheFormat);
     const step = this.#step;
     const project = { label, x: this.#source, matrix, out: this.#keyValue, accumulate: false, step };
     const append = await createRotaryCache(this.#gpu, {

@@ -67,6 +67,8 @@ export class Depth {
       rotary: null,
       sequences,
       capacity: nSteps,
+      // A few slots of a narrow transformer: halves would save nothing.
+      cacheFormat: "f32",
       slotPositions,
       steps: counts,
     });

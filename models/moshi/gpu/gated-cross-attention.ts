@@ -49,7 +49,7 @@ export class GatedCrossAttention {
     weights: GatedCrossWeights,
     spec: TemporalSpec & { maxImageTokens: number },
   ): Promise<GatedCrossAttention> {
-    const { sequences, frame, steps, maxImageTokens } = spec;
+    const { sequences, cacheFormat, frame, steps, maxImageTokens } = spec;
     const { temporal } = spec.config;
     const { dim, nHeads, nLayers } = temporal;
     const rows = (label: string, cols: number) =>
@@ -60,7 +60,7 @@ export class GatedCrossAttention {
       logit: rows("logit", dim),
     };
     const openings = createBuffer(gpu, { label: "gate openings", sizeBytes: nLayers * sequences * 4 });
-    const source = new CrossSource(gpu, { temporal, sequences, capacity: maxImageTokens });
+    const source = new CrossSource(gpu, { temporal, sequences, capacity: maxImageTokens, cacheFormat });
     const { slotPositions } = source;
     const { cache, fill } = await source.cache("image", weights.keyValue);
     const at = { nKvHeads: nHeads, capacity: maxImageTokens, slotPositions, rows: frame.rows };

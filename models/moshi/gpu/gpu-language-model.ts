@@ -1,3 +1,4 @@
+import type { CacheFormat } from "../../../kernels/kv-cache.ts";
 import type { MatrixFormat } from "../../../kernels/matrix.ts";
 import { NOT_FORCED } from "../../../kernels/sample-token/sample-token.ts";
 import { RuntimeError } from "../../../src/core/errors.ts";
@@ -21,6 +22,8 @@ export interface GpuLanguageModelOptions extends LanguageModelOptions {
   format: MatrixFormat;
   /** The same for the depth transformer. Default: `format`. */
   depthFormat?: MatrixFormat;
+  /** How keys and values of the temporal transformer are held. Default: f32 where `format` is, else f16. */
+  cacheFormat?: CacheFormat;
   /**
    * Depth steps that any frame is to run, at most depQ, which is the default: weights of later ones are not loaded.
    * PersonaPlex speaks with 8 of its 16.
@@ -46,8 +49,15 @@ export async function createLanguageModel(
   const maxDepthSteps = options.maxDepthSteps ?? config.depQ;
   expectOptions(config, { ...options, maxDepthSteps });
   const formats = { temporal: options.format, depth: options.depthFormat ?? options.format };
+  const cacheFormat = options.cacheFormat ?? (options.format === "f32" ? "f32" : "f16");
   const cross = crossCondition(config, options);
-  const network = await Network.create(gpu, config, tensors, { ...options, formats, cross, maxDepthSteps });
+  const network = await Network.create(gpu, config, tensors, {
+    ...options,
+    formats,
+    cacheFormat,
+    cross,
+    maxDepthSteps,
+  });
   const model = new GpuLanguageModel(gpu, config, network);
   try {
     await gpu.settle();

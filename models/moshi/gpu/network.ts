@@ -1,3 +1,4 @@
+import type { CacheFormat } from "../../../kernels/kv-cache.ts";
 import { type BufferView, uploadBuffer } from "../../../src/gpu/buffers.ts";
 import type { Gpu } from "../../../src/gpu/device.ts";
 import { type DispatchTarget, record } from "../../../src/gpu/plan.ts";
@@ -16,6 +17,8 @@ export const IMAGE_TOKENS = 1024;
 
 export interface NetworkOptions extends LanguageModelOptions {
   formats: WeightFormats;
+  /** What keys and values of the temporal transformer are held in. */
+  cacheFormat: CacheFormat;
   /** What every layer attends to; null where there is no cross-attention, or nothing to attend to. */
   cross: CrossCondition | null;
   /** The most depth steps that a frame may run, 0 to depQ. */
@@ -85,7 +88,7 @@ export class Network {
     loader: WeightLoader,
     options: NetworkOptions,
   ): Promise<Network> {
-    const { formats, cross, guidance, maxDepthSteps: nSteps } = options;
+    const { formats, cacheFormat, cross, guidance, maxDepthSteps: nSteps } = options;
     const sequences = guidance ? 2 : 1;
     const window = options.window ?? config.context;
     const steps = {
@@ -100,7 +103,7 @@ export class Network {
     const shared = { config, options, sequences, frame, steps };
     const maxImageTokens = options.maxImageTokens ?? IMAGE_TOKENS;
     const heard = { ...shared, weights, loader, window };
-    const temporal = await Temporal.create(gpu, { ...heard, cross, maxImageTokens });
+    const temporal = await Temporal.create(gpu, { ...heard, cacheFormat, cross, maxImageTokens });
     const depth =
       config.depth && nSteps > 0
         ? await Depth.create(gpu, {

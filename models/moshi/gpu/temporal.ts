@@ -1,4 +1,4 @@
-import { createSlotPositions, emptySlots } from "../../../kernels/kv-cache.ts";
+import { type CacheFormat, createSlotPositions, emptySlots } from "../../../kernels/kv-cache.ts";
 import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
 import { createRmsNorm } from "../../../kernels/rms-norm/rms-norm.ts";
 import {
@@ -28,6 +28,8 @@ export interface TemporalSpec {
   sequences: number;
   /** Keys that a step sees, itself included. */
   window: number;
+  /** What these and their values are held in. */
+  cacheFormat: CacheFormat;
   frame: FrameBuffers;
   steps: Steps;
   cross: CrossCondition | null;
@@ -104,6 +106,7 @@ export class Temporal {
       rotary: config.rotary,
       sequences,
       capacity: window,
+      cacheFormat: spec.cacheFormat,
       slotPositions,
       steps,
     });

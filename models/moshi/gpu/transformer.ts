@@ -1,6 +1,6 @@
 import { createAttention } from "../../../kernels/attention/attention.ts";
 import { createGatedMlps } from "../../../kernels/gated-mlp/gated-mlp.ts";
-import { createLayerCache, type LayerCache } from "../../../kernels/kv-cache.ts";
+import { type CacheFormat, createLayerCache, type LayerCache } from "../../../kernels/kv-cache.ts";
 import { createMatmuls } from "../../../kernels/matmul/matmul.ts";
 import type { Matrix } from "../../../kernels/matrix.ts";
 import { createRotaryCache, type Rotary } from "../../../kernels/rotary-cache/rotary-cache.ts";
@@ -24,8 +24,9 @@ export interface TransformerSpec {
   rotary: Rotary | null;
   /** Sequences that step together and share the weights: two with guidance. */
   sequences: number;
-  /** Slots of the ring of keys and values. */
+  /** Slots of the ring of keys and values, and what these are held in. */
   capacity: number;
+  cacheFormat: CacheFormat;
   /** (capacity) u32, see kernels/kv-cache.ts. */
   slotPositions: BufferView;
   steps: Steps;
@@ -53,7 +54,7 @@ export class Transformer {
   constructor(gpu: Gpu, spec: TransformerSpec) {
     this.#gpu = gpu;
     this.#spec = spec;
-    const { name, sequences, capacity } = spec;
+    const { name, sequences, capacity, cacheFormat } = spec;
     const { dim, nLayers, nHeads, nKvHeads, headDim, ffDim } = spec.shape;
     const rows = (label: string, cols: number) =>
       createBuffer(gpu, { label: `${name} ${label}`, sizeBytes: sequences * cols * 4 });
@@ -65,7 +66,7 @@ export class Transformer {
     this.#gated = rows("gated", Math.ceil(ffDim / 4) * 4);
     const cacheShape = { nKvHeads: sequences * nKvHeads, headDim, capacity };
     this.#caches = Array.from({ length: nLayers }, (_, i) =>
-      createLayerCache(gpu, `${name} layers.${i}`, cacheShape),
+      createLayerCache(gpu, `${name} layers.${i}`, cacheShape, cacheFormat),
     );
     const views = [this.x, this.#qkv, this.#q, this.#attended, this.#gated];
     const caches = this.#caches.flatMap(({ keys, values }) => [keys, values]);

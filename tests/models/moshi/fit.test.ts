@@ -23,7 +23,7 @@ describe("what a frame costs", () => {
     ["tts-1.6b", 3_683_719_712, 2 * (16 * 2 * 2048 ** 2 + 1024 * 128)],
   ])("%s takes the memory of its published file", (name, published, unkept) => {
     const { config } = releasedModel(name)!;
-    const window = config.temporal.nKvHeads * config.temporal.headDim * config.temporal.nLayers * 8;
+    const window = config.temporal.nKvHeads * config.temporal.headDim * config.temporal.nLayers * 4;
     const { memoryBytes } = frameCost(config, { ...half, crossLength: name === "tts-1.6b" ? 1 : 0 });
     const cache = name === "tts-1.6b" ? 2 * window : window;
     const share = (memoryBytes - cache) / (published - unkept);
@@ -49,7 +49,7 @@ describe("what a frame costs", () => {
     const seeing = (crossLength: number) =>
       frameCost(releasedModel("moshivis-7b")!.config, { ...half, crossLength });
     const plain = frameCost(releasedModel("moshi-7b")!.config, half);
-    const [gates, slot] = [32 * 2 * d * (d / 8), 2 * d * 4];
+    const [gates, slot] = [32 * 2 * d * (d / 8), 2 * d * 2];
     const { weightBytes, cacheBytes, memoryBytes } = seeing(1024);
     expect(weightBytes.f16 - plain.weightBytes.f16).toBe(2 * (32 * 2 * d * d + gates));
     expect(cacheBytes - plain.cacheBytes).toBe(32 * 1024 * slot);
@@ -68,9 +68,12 @@ describe("what a frame costs", () => {
     expect(cost.weightBytes.f16).toBe(2 * 8000 * 2048);
   });
 
-  test("the window is read whole, keys and values, in f32", () => {
+  test("the window is read whole, keys and values, in halves but with weights of f32", () => {
     const { config } = releasedModel("moshi-7b")!;
-    expect(frameCost(config, { ...half, window: 3000 }).cacheBytes).toBe(3000 * 32 * 2 * 4096 * 4);
+    const elements = 3000 * 32 * 2 * 4096;
+    expect(frameCost(config, { ...half, window: 3000 }).cacheBytes).toBe(2 * elements);
+    const formats = { temporal: "f32", depth: "f32" } as const;
+    expect(frameCost(config, { ...half, formats, window: 3000 }).cacheBytes).toBe(4 * elements);
   });
 
   test("a frame's time is its bytes at the adapter's pace and its dispatches one after the other", () => {

@@ -300,7 +300,7 @@ describeOnGpu("the language model on the device", (gpu) => {
     const reference = checkpoint.reference({}, held);
     const exact = checkpoint.reference();
     let rounding = 0;
-    await withModel(checkpoint, { format }, async (model) => {
+    await withModel(checkpoint, { format, cacheFormat: "f32" }, async (model) => {
       for (const input of frames(checkpoint, 6)) {
         const forced = { ...input, text: 1, audio: [2, 3] };
         const actual = await model.frame(forced);
@@ -313,6 +313,39 @@ describeOnGpu("the language model on the device", (gpu) => {
     process.stdout.write(`${format}: text logits of size 1 are off by up to ${rounding.toExponential(1)}\n`);
     expect(rounding).toBeGreaterThan(LIMIT);
   });
+
+  for (const [name, changes, conditions] of VARIANTS.slice(0, 4)) {
+    it(`holds keys and values in f16, past its window and again after a reset: ${name}`, async () => {
+      const checkpoint = randomCheckpoint({ ...SMALL, ...changes });
+      const options = conditions(checkpoint.config.temporal.dim);
+      const reference = checkpoint.reference(options);
+      let rounding = 0;
+      await withModel(checkpoint, { ...options, cacheFormat: "f16" }, async (model) => {
+        const inputs = frames(checkpoint, 2 * checkpoint.config.context + 2).map((input) => ({
+          ...input,
+          // Near-ties may fall otherwise: every step is given the tokens before it.
+          text: 1,
+          audio: new Array<number>(checkpoint.config.depQ).fill(2),
+        }));
+        const first: FrameOutput[] = [];
+        for (const input of inputs) {
+          const actual = await model.frame(input);
+          first.push(actual);
+          const { inspected: exact } = await reference.frame(input);
+          for (const output of ["textLogits", "depthLogits"] as const) {
+            const errors = actual.inspected![output].map((logit, i) => Math.abs(logit - exact![output][i]!));
+            rounding = Math.max(rounding, ...errors);
+            // Keys and values of size 1 carry up to 2^-10 of themselves; guidance by 3 makes that up to five times as much.
+            expectWithin(actual.inspected![output], exact![output], 2e-2);
+          }
+        }
+        await model.reset();
+        for (const [t, input] of inputs.entries()) expect(await model.frame(input)).toEqual(first[t]);
+      });
+      process.stdout.write(`${name}: logits of size 1 are off by up to ${rounding.toExponential(1)}\n`);
+      expect(rounding).toBeGreaterThan(LIMIT);
+    });
+  }
 
   it("takes blocks as they are stored", async () => {
     // Blocks whose largest element is 126 steps: rounding them again would change their scales.
@@ -342,7 +375,8 @@ describeOnGpu("the language model on the device", (gpu) => {
       if (isStored(name)) return toFloats(stored(data));
       return name.startsWith("depformer_in") ? toFloats(quantize(data)) : halves(data);
     });
-    await withModel({ ...checkpoint, tensors: blocks }, { format: "q8" }, async (model) => {
+    const options = { format: "q8", cacheFormat: "f32" } as const;
+    await withModel({ ...checkpoint, tensors: blocks }, options, async (model) => {
       expect(slices).toBeGreaterThan(10);
       for (const input of frames(checkpoint, 3))
         expectSame(await model.frame(input), await reference.frame(input));

@@ -136,7 +136,7 @@ describeOnGpu("a model that sees", (gpu) => {
       const isLayer = /self_attn|gating|depformer_in|cross_attention/.test(name);
       return isLayer ? toFloats(quantize(data)) : halves(data);
     });
-    await withModel(checkpoint, { format: "q8" }, async (model) => {
+    await withModel(checkpoint, { format: "q8", cacheFormat: "f32" }, async (model) => {
       for (const input of frames(checkpoint, { 1: gaussian(1, 5 * 256) }, 3)) {
         const { inspected } = await model.frame(input);
         const expected = await reference.frame(input);
