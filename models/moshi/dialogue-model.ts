@@ -6,6 +6,8 @@ import type { Conversation, ConversationWishes } from "./conversation.ts";
 import { FRAME_MS, type FrameReply, type HeardFrame, SAMPLE_RATE_HZ } from "./dialogue.ts";
 
 const PART = "moshi model";
+/** Name of the action by which a session is told that whoever was heard seems to have ended. */
+const SPEAKER_ENDED = "speaker-ended";
 
 /** What runs a dialogue; see worker/worker-engine.ts. */
 export interface DialogueEngine {
@@ -114,12 +116,13 @@ export class DialogueModel implements InteractionModel {
     return { index, tokens: [], parts: [{ kind: "yield" }] };
   }
 
-  #partsOf({ sound, text, captions }: FrameReply): OutputPart[] {
+  #partsOf({ sound, text, captions, ended }: FrameReply): OutputPart[] {
     const parts: OutputPart[] = captions.map((caption) => ({
       kind: "text",
       text: caption.text,
       heardMs: this.#originMs! + caption.startMs,
     }));
+    if (ended) parts.push({ kind: "action", name: SPEAKER_ENDED, args: { ...ended } });
     if (text !== "") parts.push({ kind: "text", text });
     if (sound) parts.push({ kind: "sound", samples: sound, sampleRateHz: SAMPLE_RATE_HZ });
     return parts;

@@ -4,7 +4,7 @@ import type { Generation, GenerationStep } from "./generation.ts";
 import type { FrameInput, FrameOutput, LanguageModel } from "./language-model.ts";
 import { FRAME_SAMPLES } from "./mimi/config.ts";
 import type { TextStream } from "./sentencepiece/text-stream.ts";
-import type { SpeechToText } from "./speech-to-text.ts";
+import type { SpeakerEnded, SpeechToText } from "./speech-to-text.ts";
 import { TEXT_PAD } from "./streams.ts";
 
 /** Sound of the family: mono. */
@@ -36,6 +36,8 @@ export interface FrameReply {
   text: string;
   /** Words of speech to text that are complete now. */
   captions: Caption[];
+  /** Of speech to text: whoever was heard seems to have ended. Told once, and again only after another word. */
+  ended?: SpeakerEnded;
 }
 
 /** A model of the family as a conversation: frames of sound go in, and what comes of each comes out. */
@@ -186,11 +188,13 @@ export class TranscribingDialogue implements Dialogue {
 
   async step({ pcm }: HeardFrame): Promise<FrameReply> {
     const { transcriber, tap, codec } = this.#options;
-    const { words } = await transcriber.step(await codec.encode(soundOf(pcm)));
+    const { words, ended } = await transcriber.step(await codec.encode(soundOf(pcm)));
     const captions = words.flatMap((word) =>
       word.kind === "word" ? [{ text: word.text, startMs: 1000 * word.startSeconds }] : [],
     );
-    return { tokens: tap.take(), sound: null, text: "", captions };
+    const reply: FrameReply = { tokens: tap.take(), sound: null, text: "", captions };
+    if (ended) reply.ended = ended;
+    return reply;
   }
 }
 

@@ -1,8 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { RuntimeError } from "../../src/core/errors.ts";
-import { openTensors } from "../tensors/open.ts";
 import { assumedModel, type MoshiConfig, parseMoshiConfig } from "./config.ts";
+import { openPublished } from "./tensor-names.ts";
 
 /** A folder of a released checkpoint, and what its configuration says. Paths are absolute or relative as the folder's was. */
 export interface MoshiFiles {
@@ -53,7 +53,8 @@ export async function findMoshiFiles(directory: string): Promise<MoshiFiles> {
   const source = hasConfig ? configPath : directory;
   const { files } = parseMoshiConfig(json, source);
   const model = pick("language model", files.model, isLanguageModel(names));
-  const tensors = await openTensors(model);
+  // Under the names of PyTorch's release, whichever this is.
+  const tensors = await openPublished(model);
   await tensors.close();
   const config = parseMoshiConfig(json, source, assumedModel(tensors.tensors.keys()));
   const kind = config.modelType === "moshi" && config.nQ === config.depQ ? "personaplex" : config.modelType;

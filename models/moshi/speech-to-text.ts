@@ -12,6 +12,10 @@ const MAX_WORD_PIECES = 64;
 /** The seconds of silence that the n-th of a checkpoint's heads looks for. */
 export const PAUSE_SECONDS: readonly number[] = [0.5, 1, 2, 3];
 
+/** Which of these the reference takes for the end of what a speaker has to say, and from which probability on. */
+const END_HEAD = 2;
+const END_PROBABILITY = 0.5;
+
 export interface SpeechToTextConfig extends StreamLayout {
   readonly extraHeads: { readonly count: number; readonly classes: number };
   readonly stt: { readonly audioDelaySeconds: number; readonly silencePrefixSeconds: number } | null;
@@ -27,6 +31,16 @@ export interface Transcription {
   words: readonly WordEvent[];
   /** (heads) probability that the speaker has paused for PAUSE_SECONDS[n]; empty for a checkpoint without these heads. */
   pauses: Float32Array;
+  /** Once after words: the speaker seems to have ended. Null otherwise, and always without these heads. */
+  ended: SpeakerEnded | null;
+}
+
+/** That a speaker seems to have ended, as the checkpoint's heads say. */
+export interface SpeakerEnded {
+  /** The pause that is looked for. */
+  pauseSeconds: number;
+  /** That there is such a pause: above 0.5. */
+  probability: number;
 }
 
 /** Seconds of silence that a whole recording is to be padded with, before and after it. */
@@ -49,6 +63,8 @@ export class SpeechToText {
   #pieces: number[] = [];
   #startSeconds = 0;
   #wordIsOpen = false;
+  /** True from a word until the speaker seems to have ended. */
+  #isSpeaking = false;
 
   /**
    * @param model  Made with temperature 0.
@@ -79,7 +95,7 @@ export class SpeechToText {
     const words: WordEvent[] = [];
     if (this.#generation.steps === 0) await this.#take(codes, words);
     const pauses = await this.#take(codes, words);
-    return { words, pauses };
+    return { words, pauses, ended: this.#endOf(words, pauses) };
   }
 
   /** The word that is not complete yet, when nothing more comes. */
@@ -95,6 +111,16 @@ export class SpeechToText {
     this.#pieces = [];
     this.#startSeconds = 0;
     this.#wordIsOpen = false;
+    this.#isSpeaking = false;
+  }
+
+  /** As the reference's programs do it: told once, and again only after another word. Before the first word nobody spoke. */
+  #endOf(words: readonly WordEvent[], pauses: Float32Array): SpeakerEnded | null {
+    if (words.some(({ kind }) => kind === "word")) this.#isSpeaking = true;
+    const probability = pauses[END_HEAD] ?? 0;
+    if (!this.#isSpeaking || !(probability > END_PROBABILITY)) return null;
+    this.#isSpeaking = false;
+    return { pauseSeconds: PAUSE_SECONDS[END_HEAD]!, probability };
   }
 
   async #take(codes: ArrayLike<number>, words: WordEvent[]): Promise<Float32Array> {

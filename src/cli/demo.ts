@@ -50,7 +50,7 @@ async function writeResults(
   const title = scene.title === "" ? "microturn demo" : `microturn demo: ${scene.title}`;
   const findings = findingsOf(truth, record);
   const files = {
-    "captions.vtt": webVtt(record.played),
+    "captions.vtt": webVtt(record.played, record.heard),
     "timeline.svg": drawPicture(record.timeline(microTurnMs, truth)),
     "report.html": reportPage({ title, record, summary, microTurnMs, truth, findings }),
   };

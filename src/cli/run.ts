@@ -8,6 +8,7 @@ import { type Invocation, type Io, stringOption } from "./command.ts";
 import { type Parts, shippedParts } from "./parts.ts";
 import { profileFrom } from "./profile-options.ts";
 import { recordingWish, type SessionRecording, startRecording } from "./recording.ts";
+import { webVtt } from "./report/captions.ts";
 import { reportPage } from "./report/page.ts";
 import { SessionRecord } from "./report/record.ts";
 import type { SessionScreen } from "./screen.ts";
@@ -89,6 +90,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
   const typing = profile.clock === "real" && process.stdin.isTTY === true ? process.stdin : undefined;
   expectSomethingToDo(profile, typing !== undefined);
   const reportPath = stringOption(values, "report");
+  const captionsPath = stringOption(values, "captions");
   const wish = recordingWish(values);
   const clock = clockOf(profile);
 
@@ -100,7 +102,8 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
     const { microTurnMs } = model.perception;
     screen = await openScreen(profile, model, io);
     health = await SessionHealth.open(profile, microTurnMs, stderrLog);
-    const record = new SessionRecord();
+    const isForReport = reportPath !== undefined;
+    const record = isForReport || captionsPath !== undefined ? new SessionRecord({ isForReport }) : null;
     const notice = () => (recording?.isOn ? `● recording to ${recording.path} | ` : "");
     const teller = narrator(io, values.json === true, model.description, microTurnMs, notice, typing);
     if (wish !== null) {
@@ -110,7 +113,7 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
       };
       recording = await startRecording({ ...wish, profile, model, parts, clock, tell });
     }
-    const listeners = [reportPath === undefined ? null : record, recording].filter((one) => one !== null);
+    const listeners = [record, recording].filter((one) => one !== null);
     const summary = await runSession(
       {
         profile,
@@ -126,7 +129,10 @@ export async function run(invocation: Invocation, parts: Parts = shippedParts): 
       io.signal,
     );
     if (values.json !== true) io.out(`${summaryLines(summary, microTurnMs).join("\n")}\n`);
-    if (reportPath !== undefined) {
+    if (record !== null && captionsPath !== undefined) {
+      await writeWhole(captionsPath, webVtt(record.played, record.heard));
+    }
+    if (record !== null && reportPath !== undefined) {
       await writeWhole(reportPath, reportPage({ title: "microturn session", record, summary, microTurnMs }));
     }
     return EXIT.ok;

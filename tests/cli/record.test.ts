@@ -54,7 +54,7 @@ describe("a recording is off unless asked for, and plain to see", () => {
   test("a terminal shows it in every drawing", async () => {
     const path = join(folder, "terminal.mcap");
     const { io } = await call(["run", ...counting, "--record", path], { isTerminal: true });
-    const drawings = io.stdout.split("\x1b[8A");
+    const drawings = io.stdout.split("\x1b[9A");
     expect(drawings.length).toBeGreaterThan(30);
     for (const drawing of drawings) expect(drawing).toContain(`● recording to ${path} | test/scripted`);
   });

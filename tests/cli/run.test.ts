@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { parseInvocation } from "../../src/cli/command.ts";
 import { findCommand } from "../../src/cli/commands.ts";
 import { run } from "../../src/cli/run.ts";
+import type { MicroTurnInput, MicroTurnOutput } from "../../src/core/micro-turn.ts";
 import { CapturedIo } from "./io.ts";
 import { makeTone, makeVideo, temporaryFolder } from "./media.ts";
 import { ScriptedModel, scriptedParts } from "./scripted-model.ts";
@@ -12,6 +13,19 @@ const folder = temporaryFolder();
 const video = join(folder, "six-seconds.mp4");
 
 beforeAll(() => makeVideo(video, 6));
+
+/** A scripted model that hears two words at once, a second and a half late. */
+class HearingModel extends ScriptedModel {
+  override async step(inputs: readonly MicroTurnInput[]): Promise<MicroTurnOutput> {
+    const output = await super.step(inputs);
+    if (inputs[0]!.index !== 12) return output;
+    const words = [
+      { kind: "text", text: "good", heardMs: 1040 },
+      { kind: "text", text: "morning", heardMs: 1280 },
+    ] as const;
+    return { ...output, parts: [...output.parts, ...words] };
+  }
+}
 
 async function session(...argv: string[]): Promise<{ io: CapturedIo; status: number; model: ScriptedModel }> {
   const io = new CapturedIo();
@@ -103,11 +117,11 @@ describe("run for people", () => {
     io.isTerminal = true;
     const { command, rest } = findCommand(["run", ...counting]);
     await run(parseInvocation(command, rest, io), scriptedParts());
-    const drawings = io.stdout.split("\x1b[8A");
+    const drawings = io.stdout.split("\x1b[9A");
     expect(drawings.length).toBeGreaterThan(30);
     expect(drawings.at(-1)).toMatch(/typed +count my reps/);
     expect(drawings.at(-1)).toMatch(/says +1 +2 +3/);
-    for (const line of drawings.at(-1)!.split("\n").slice(0, 8))
+    for (const line of drawings.at(-1)!.split("\n").slice(0, 9))
       expect([...line].length).toBeLessThanOrEqual(io.columns + 4);
   });
 
@@ -135,6 +149,18 @@ describe("what run writes", () => {
     expect(html).toContain("<svg");
     expect(html).toContain("count my reps");
     expect(html).not.toMatch(/(src|href)=|url\(|@import/);
+  });
+
+  test("captions of what sounded and of what was heard", async () => {
+    const captions = join(folder, "captions.vtt");
+    const { command, rest } = findCommand(["run", ...counting, "--captions", captions]);
+    const io = new CapturedIo();
+    expect(await run(parseInvocation(command, rest, io), scriptedParts(new HearingModel()))).toBe(0);
+    const text = readFileSync(captions, "utf8");
+    expect(text).toMatch(/^WEBVTT\n\n/);
+    expect(text).toContain("00:00:01.040 --> 00:00:01.940\ngood morning\n");
+    expect([...text.matchAll(/^(\d)$/gm)].map(([, number]) => number)).toEqual(["1", "2", "3"]);
+    expect(io.stdout).toContain("0:01.0  hears    good");
   });
 
   test("nothing, if the session fails", async () => {

@@ -1,5 +1,5 @@
 import type { Played } from "../../core/device.ts";
-import { joinWords } from "./phrases.ts";
+import { type HeardWord, joinWords, phrasesHeard } from "./phrases.ts";
 
 /** A word of a fifth of a second cannot be read: a caption stands at least this long, ms. */
 const MIN_CAPTION_MS = 900;
@@ -11,9 +11,12 @@ function vttTime(ms: number): string {
   return `${hours}:${part(Math.floor(total / 60_000) % 60, 2)}:${part(Math.floor(total / 1000) % 60, 2)}.${part(total % 1000, 3)}`;
 }
 
-/** What really sounded as WebVTT. A caption ends where the next begins; words that were cut off end in a dash. */
-export function webVtt(played: readonly Played[]): string {
-  const phrases = joinWords(played);
+/**
+ * What really sounded, and what speech to text has heard, as WebVTT. A caption ends where the next begins; words that were
+ * cut off end in a dash.
+ */
+export function webVtt(played: readonly Played[], heard: readonly HeardWord[] = []): string {
+  const phrases = [...joinWords(played), ...phrasesHeard(heard)].sort((a, b) => a.startMs - b.startMs);
   const cues = phrases.map(({ text, startMs, endMs, whole }, i) => {
     const nextMs = phrases[i + 1]?.startMs ?? Number.POSITIVE_INFINITY;
     const untilMs = Math.max(endMs, Math.min(startMs + MIN_CAPTION_MS, nextMs));

@@ -96,7 +96,7 @@ function figures(
 
 function legend(hasTruth: boolean): string {
   const keys = [
-    ["typed", "typed text"],
+    ["typed", "typed text, words heard"],
     ...(hasTruth
       ? [
           ["rep", "repetition complete"],

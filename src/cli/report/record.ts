@@ -3,15 +3,23 @@ import type { SessionEvent, SessionObserver, StepRecord } from "../../runtime/ev
 import { NotingSpeaker } from "../heard.ts";
 import type { Scene } from "../scene.ts";
 import { Collector } from "../view/collector.ts";
+import type { HeardWord } from "./phrases.ts";
 import type { TimelineData } from "./stave.ts";
 
-/** The whole of one session, for a report: grows with its length. */
+/** What was said and heard in one session, and for a report the whole of it: grows with its length. */
 export class SessionRecord implements SessionObserver {
-  readonly collector = new Collector();
+  readonly collector: Collector;
   /** What really sounded, in order. */
   readonly played: Played[] = [];
+  /** Words that speech to text has heard, in order. */
+  readonly heard: HeardWord[] = [];
   /** True while the last word may go on with the next piece of sound. */
   #wordIsOpen = false;
+
+  /** @param isForReport false to keep words only. */
+  constructor({ isForReport = true } = {}) {
+    this.collector = new Collector(isForReport ? Number.POSITIVE_INFINITY : 0);
+  }
 
   step(record: StepRecord): void {
     this.collector.step(record);
@@ -19,12 +27,15 @@ export class SessionRecord implements SessionObserver {
 
   event(event: SessionEvent): void {
     this.collector.event(event);
+    if (event.kind === "text" && event.heardMs !== undefined) {
+      this.heard.push({ text: event.text.trim(), startMs: event.heardMs });
+    }
   }
 
   /** What is drawn of it; `truth` is what should have happened, where that is known. */
   timeline(microTurnMs: number, truth: Scene["truth"] | null): TimelineData {
     const { columns, marks } = this.collector;
-    return { microTurnMs, columns, marks, played: this.played, truth };
+    return { microTurnMs, columns, marks, played: this.played, heard: this.heard, truth };
   }
 
   /** Notes what `speaker` plays. */

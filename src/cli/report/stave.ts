@@ -2,7 +2,7 @@ import type { Played } from "../../core/device.ts";
 import type { Scene } from "../scene.ts";
 import type { Column, Mark } from "../view/collector.ts";
 import { clockText } from "../view/event-line.ts";
-import { joinWords } from "./phrases.ts";
+import { type HeardWord, joinWords, phrasesHeard } from "./phrases.ts";
 import { PICTURE_STYLE } from "./style.ts";
 import { element, label, tooltip } from "./svg.ts";
 
@@ -12,6 +12,7 @@ export interface TimelineData {
   columns: readonly Column[];
   marks: readonly Mark[];
   played: readonly Played[];
+  heard: readonly HeardWord[];
   truth: Scene["truth"] | null;
 }
 
@@ -175,9 +176,14 @@ function drawTexts(
     .join("");
 }
 
-function drawTyped({ marks }: TimelineData, stave: Stave): string {
+/** What a person has given in words: typed, or spoken and heard by speech to text. */
+function drawTyped({ marks, heard }: TimelineData, stave: Stave): string {
   const typed = marks.filter(({ lane }) => lane === "typed");
-  return drawTexts(typed, stave, LANES.typed, "typed");
+  const spoken = phrasesHeard(heard).map(
+    ({ text, startMs }): Mark => ({ lane: "heard", tMs: startMs, text }),
+  );
+  const inOrder = [...typed, ...spoken].sort((a, b) => a.tMs - b.tMs);
+  return drawTexts(inOrder, stave, LANES.typed, "typed");
 }
 
 function drawEvents({ marks }: TimelineData, stave: Stave): string {

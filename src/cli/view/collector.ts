@@ -13,7 +13,8 @@ export interface Column {
   late: boolean;
 }
 
-export type Lane = "typed" | "spoken" | "shown" | "event";
+/** "heard": words that the model has heard, at the time at which they began. */
+export type Lane = "typed" | "heard" | "spoken" | "shown" | "event";
 
 /** Something that happened at one moment. */
 export interface Mark {
@@ -84,7 +85,9 @@ function markOf(event: SessionEvent): Mark | null {
     case "speech":
       return { lane: "spoken", tMs, text: event.text.trim() };
     case "text":
-      return { lane: "shown", tMs, text: event.text.trim() };
+      return event.heardMs === undefined
+        ? { lane: "shown", tMs, text: event.text.trim() }
+        : { lane: "heard", tMs: event.heardMs, text: event.text.trim() };
     case "yield":
       return { lane: "event", tMs, text: "gives way" };
     case "action":

@@ -9,15 +9,17 @@ export function clockText(tMs: number): string {
 
 /** One event as a line for people, without a line break; null for what a person need not see. */
 export function eventLine(event: SessionEvent): string | null {
-  const line = (what: string, detail: string): string =>
-    `${clockText(event.tMs).padStart(8)}  ${what.padEnd(8)} ${detail}`.trimEnd();
+  const line = (what: string, detail: string, tMs = event.tMs): string =>
+    `${clockText(tMs).padStart(8)}  ${what.padEnd(8)} ${detail}`.trimEnd();
   switch (event.kind) {
     case "speech":
       return line("says", event.text.trim());
     case "yield":
       return line("yields", event.text === "" ? "" : `(unsaid: ${event.text.trim()})`);
     case "text":
-      return line("shows", event.text.trim());
+      return event.heardMs === undefined
+        ? line("shows", event.text.trim())
+        : line("hears", event.text.trim(), event.heardMs);
     case "action":
       return line("does", `${event.name} ${JSON.stringify(event.args)}`);
     case "vetoed":

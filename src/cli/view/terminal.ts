@@ -49,6 +49,31 @@ function textLane(marks: readonly Mark[], first: number, width: number, microTur
   return cells.join("");
 }
 
+/**
+ * Texts to be read whole, from the oldest to the newest: each at its column, or after the one before it where that is
+ * longer. What would go beyond the lane's end moves to the left, and what is before it: speech has more letters than the
+ * lane has room where a micro-turn is short.
+ */
+function captionLane(marks: readonly Mark[], first: number, width: number, microTurnMs: number): string {
+  const cells = new Array<string>(width).fill(" ");
+  const placed: { at: number; characters: string[] }[] = [];
+  let free = Number.NEGATIVE_INFINITY;
+  for (const { tMs, text } of marks) {
+    const characters = [...text];
+    const at = Math.max(free, Math.floor(tMs / microTurnMs) - first);
+    placed.push({ at, characters });
+    free = at + characters.length + 1;
+  }
+  let end = width;
+  for (const { at: wanted, characters } of placed.reverse()) {
+    const at = Math.min(wanted, end - characters.length);
+    for (let c = Math.max(0, -at); c < characters.length; c++) cells[at + c] = characters[c]!;
+    end = at - 1;
+    if (end <= 0) break;
+  }
+  return cells.join("");
+}
+
 function ruler(first: number, width: number, microTurnMs: number): string {
   const marks: Mark[] = [];
   const start = Math.ceil(first / RULER_STEP) * RULER_STEP;
@@ -67,13 +92,10 @@ export function drawTimeline(collector: Collector, frame: Frame): string[] {
   const first = (last?.microTurn ?? 0) + 1 - Math.max(columns.length, 1);
   const lane = (name: string, body: string, note = ""): string =>
     `${name.padEnd(LABEL_WIDTH)}${body.padEnd(width)} ${note}`.trimEnd();
-  const marksOf = (wanted: Mark["lane"]): string =>
-    textLane(
-      collector.marks.filter((mark) => mark.lane === wanted),
-      first,
-      width,
-      microTurnMs,
-    );
+  const marksOf = (...wanted: Mark["lane"][]): Mark[] =>
+    collector.marks.filter((mark) => wanted.includes(mark.lane));
+  const texts = (wanted: Mark["lane"]): string => textLane(marksOf(wanted), first, width, microTurnMs);
+  const captions = marksOf("heard", "shown").sort((a, b) => a.tMs - b.tMs);
   const seen = last?.motion ?? null;
   const heard = last?.levelDb ?? null;
   return [
@@ -88,9 +110,10 @@ export function drawTimeline(collector: Collector, frame: Frame): string[] {
       sparkline(columns, ({ levelDb }) => (levelDb === null ? null : (levelDb + 70) / 60)),
       heard === null ? "" : `${heard.toFixed(0)} dB`,
     ),
-    lane("typed", marksOf("typed")),
-    lane("says", marksOf("spoken")),
-    lane("events", marksOf("event")),
+    lane("captions", captionLane(captions, first, width, microTurnMs)),
+    lane("typed", texts("typed")),
+    lane("says", texts("spoken")),
+    lane("events", texts("event")),
     lane(
       "step",
       sparkline(columns, ({ stepMs }) => stepMs / microTurnMs),

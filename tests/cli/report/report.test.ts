@@ -86,12 +86,18 @@ describe("the timeline", () => {
       columns: collector.columns,
       marks: collector.marks,
       played,
+      heard: [
+        { text: "how", startMs: 5000 },
+        { text: "many", startMs: 5200 },
+      ],
       truth: { reps: [{ timeS: 10, count: 1 }], due: [], answers: [], speech: [] },
     });
     expect(drawing.match(/<svg/g)).toHaveLength(2);
     // The lanes run from 84 to 1120 px over 20 s: second 10 is in the middle, at 602; second 5 at 343.
     expect(drawing).toMatch(/<path d="M602\.0 /);
     expect(drawing).toMatch(/<rect x="343" [^>]*class="says"/);
+    // What was heard stands with what was typed.
+    expect(drawing).toMatch(/<circle cx="343" [^>]*class="typed"\/><text x="351"[^>]*>how many<\/text>/);
     // A phrase over the edge of a stave is drawn in both: its end to the right edge, its rest from the left one.
     expect(drawing).toMatch(/<rect x="1094\.1" [^>]*width="24\.9"[^>]*class="says cut"/);
     expect(drawing).toMatch(/<rect x="84" [^>]*width="24\.9"[^>]*class="says cut"/);
@@ -100,7 +106,14 @@ describe("the timeline", () => {
   });
 
   test("of no session at all is an empty stave", () => {
-    const drawing = drawStaves({ microTurnMs: 200, columns: [], marks: [], played: [], truth: null });
+    const drawing = drawStaves({
+      microTurnMs: 200,
+      columns: [],
+      marks: [],
+      played: [],
+      heard: [],
+      truth: null,
+    });
     expect(drawing.match(/<svg/g)).toHaveLength(1);
   });
 });
@@ -140,6 +153,19 @@ describe("captions", () => {
     expect(vtt).toBe(
       "WEBVTT\n\n00:00:01.000 --> 00:00:01.500\n1\n\n00:00:01.500 --> 00:00:02.400\n2 &amp; &lt;3&gt;\n\n" +
         "01:01:01.000 --> 01:01:02.500\nand then —\n",
+    );
+  });
+
+  test("have what was heard, as phrases, in order among what sounded", () => {
+    const heard = [
+      { text: "how", startMs: 200 },
+      { text: "many", startMs: 440 },
+      { text: "are", startMs: 680 },
+      { text: "there", startMs: 2600 },
+    ];
+    expect(webVtt([{ text: " 3", startMs: 1500, endMs: 1800, whole: true }], heard)).toBe(
+      "WEBVTT\n\n00:00:00.200 --> 00:00:01.100\nhow many are\n\n00:00:01.500 --> 00:00:02.400\n3\n\n" +
+        "00:00:02.600 --> 00:00:03.500\nthere\n",
     );
   });
 

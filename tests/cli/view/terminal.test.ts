@@ -30,6 +30,10 @@ function setUp() {
       });
       index++;
     },
+    /** A word that began at `heardMs` is told. */
+    hear(text: string, heardMs: number) {
+      timeline.event({ kind: "text", tMs: index * 200, microTurn: index, text, heardMs });
+    },
     /** As a terminal does it: keys are echoed at once, the line is handed over at its end. */
     async type(text: string) {
       terminal.write(text);
@@ -53,8 +57,8 @@ test("the timeline stays in its place, and what is being typed stays below it", 
   step();
   const lines = await screen();
   expect(lines.filter((line) => line === "the title")).toHaveLength(1);
-  expect(lines[8]).toBe("count my squats");
-  expect(lines.slice(9).join("")).toBe("");
+  expect(lines[9]).toBe("count my squats");
+  expect(lines.slice(10).join("")).toBe("");
 });
 
 test("a typed line leaves nothing behind, wherever on the screen it was", async () => {
@@ -68,4 +72,18 @@ test("a typed line leaves nothing behind, wherever on the screen it was", async 
   const lines = await screen();
   expect(lines.filter((line) => line === "the title")).toHaveLength(1);
   expect(lines.join("\n")).not.toContain("how many");
+});
+
+test("what was heard stands in its lane, and goes with time", async () => {
+  const { step, hear, screen } = setUp();
+  for (let turn = 0; turn < 5; turn++) step();
+  hear("squats", 200);
+  hear("please", 600);
+  step();
+  const captions = async () => (await screen()).find((line) => line.startsWith("captions"));
+  // The words began in the second column and in the fourth, where the first one is not over.
+  expect(await captions()).toBe("captions  squats please");
+  for (let turn = 0; turn < 90; turn++) step();
+  expect(await captions()).toBe("captions");
+  expect((await screen()).filter((line) => line === "the title")).toHaveLength(1);
 });

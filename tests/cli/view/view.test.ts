@@ -93,6 +93,55 @@ test("drawTimeline puts each text at its micro-turn and cuts what would run into
   expect(lane("step")).toBe(`${"▅".repeat(40)} 100 of 200 ms`);
 });
 
+describe("the lane of captions", () => {
+  const lane = (marks: [number, string][], columns = 40): string => {
+    const collector = new Collector();
+    for (let microTurn = 0; microTurn < 40; microTurn++) {
+      collector.columns.push({ microTurn, motion: null, levelDb: null, stepMs: 1, late: false });
+    }
+    for (const [tMs, text] of marks) {
+      collector.event({ kind: "text", tMs: tMs + 500, microTurn: 0, text, heardMs: tMs });
+    }
+    const lines = drawTimeline(collector, { title: "", microTurnMs: 80, columns: 9 + columns + 14 });
+    return lines.find((line) => line.startsWith("captions"))!.slice(9);
+  };
+
+  test("has a word where it began to be heard", () => {
+    expect(lane([[800, "yes"]])).toBe(`${" ".repeat(10)}yes`);
+  });
+
+  test("has every word whole, after the one before where that is longer", () => {
+    // Columns 10, 12 and 14 by their times.
+    expect(
+      lane([
+        [800, "good"],
+        [960, "morning"],
+        [1120, "all"],
+      ]),
+    ).toBe(`${" ".repeat(10)}good morning all`);
+  });
+
+  test("shows the newest whole, and what was before it moves to the left and out", () => {
+    // Columns 34, 36 and 38 of 40.
+    expect(
+      lane([
+        [2720, "good"],
+        [2880, "morning"],
+        [3040, "all"],
+      ]),
+    ).toBe(`${" ".repeat(24)}good morning all`);
+    expect(lane([[3000, "incomprehensibilities, of course"]], 20)).toBe("ibilities, of course");
+  });
+
+  test("has texts for the screen as well", () => {
+    const collector = new Collector();
+    collector.columns.push({ microTurn: 0, motion: null, levelDb: null, stepMs: 1, late: false });
+    collector.event({ kind: "text", tMs: 0, microTurn: 0, text: "line 3" });
+    const lines = drawTimeline(collector, { title: "", microTurnMs: 200, columns: 80 });
+    expect(lines).toContain("captions line 3");
+  });
+});
+
 describe("an event for people", () => {
   test.each([
     [0, "0:00.0"],
@@ -109,6 +158,8 @@ describe("an event for people", () => {
     expect(eventLine({ ...at, kind: "action", name: "point", args: { x: 1 } })).toBe(
       '  0:03.4  does     point {"x":1}',
     );
+    expect(eventLine({ ...at, kind: "text", text: "line 3" })).toBe("  0:03.4  shows    line 3");
+    expect(eventLine({ ...at, kind: "text", text: "yes", heardMs: 2880 })).toBe("  0:02.8  hears    yes");
     expect(eventLine({ ...at, kind: "yield", text: "" })).toBe("  0:03.4  yields");
   });
 

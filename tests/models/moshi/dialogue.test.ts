@@ -254,6 +254,16 @@ describe("a model of the family in a session", () => {
     ]);
   });
 
+  test("tells by an action that whoever was heard has ended", async () => {
+    const ended = { pauseSeconds: 2, probability: 0.75 };
+    const reply = { tokens: [], sound: null, text: "", captions: [{ text: "one", startMs: 0 }], ended };
+    const { model } = modelOf({ step: async () => ({ replies: [reply], isNew: false }) });
+    expect((await model.step([turn(1)])).parts).toEqual([
+      { kind: "text", text: "one", heardMs: 80 },
+      { kind: "action", name: "speaker-ended", args: ended },
+    ]);
+  });
+
   test("falls silent at once where a lost device made the conversation begin anew", async () => {
     const { model } = modelOf({ step: async () => ({ replies: [], isNew: true }) });
     expect(await model.step([turn(3)])).toEqual({ index: 3, tokens: [], parts: [{ kind: "yield" }] });

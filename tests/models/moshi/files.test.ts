@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findMoshiFiles } from "../../../models/moshi/files.ts";
+import { safetensorsFile, storeF32 } from "../native/safetensors-file.ts";
+import { ggufFile } from "../tensors/gguf-file.ts";
 import { TINY_MOSHI, writeTinyCheckpoint } from "./tiny-checkpoint.ts";
 
 let root: string;
@@ -57,6 +59,57 @@ test("files are found by the names in config.json, an address on the hub by its 
 test("a model that predicts both speakers is PersonaPlex", async () => {
   const directory = await folder("persona", { ...TINY_MOSHI, dep_q: 4 });
   expect((await findMoshiFiles(directory)).kind).toBe("personaplex");
+});
+
+/** Names of a model of so many depth steps, as each release has them: enough to tell which it is. */
+const LAYOUTS: Record<string, (step: number) => string[]> = {
+  PyTorch: (step) => [`linears.${step}.weight`, `depformer_in.${step}.weight`],
+  Rust: (step) => [
+    `depformer.${step}.linear_out.weight`,
+    `depformer.${step}.linear_in.weight`,
+    `depformer.${step}.transformer.layers.0.self_attn.in_proj_weight`,
+  ],
+  MLX: (step) => [
+    `depformer.slices.${step}.linear_out.weight`,
+    `depformer.slices.${step}.linear_in.weight`,
+    `depformer.slices.${step}.transformer.layers.0.self_attn.in_proj.weight`,
+    `audio_embs.${step}.weight`,
+  ],
+};
+
+/** A folder without config.json, whose language model has only these tensors. */
+async function bare(name: string, file: string, names: readonly string[]): Promise<string> {
+  const directory = await folder(name);
+  await rm(join(directory, "config.json"));
+  await rm(join(directory, "model.safetensors"));
+  const bytes = file.endsWith(".gguf")
+    ? ggufFile({
+        tensors: names.map((tensor, i) => ({
+          name: tensor,
+          dims: [4n, 2n],
+          type: 0,
+          offset: BigInt(32 * i),
+        })),
+        data: new Uint8Array(32 * names.length),
+      })
+    : safetensorsFile(new Map(names.map((tensor) => [tensor, storeF32([2, 4], new Float32Array(8))])));
+  await writeFile(join(directory, file), bytes);
+  return directory;
+}
+
+test.each(
+  Object.keys(LAYOUTS).flatMap((layout) =>
+    ["model.safetensors", "model.q8.gguf"].map((file) => [layout, file] as const),
+  ),
+)("without config.json a model is known by its tensors in %s's layout, in %s", async (layout, file) => {
+  for (const [steps, kind] of [
+    [8, "moshi"],
+    [16, "personaplex"],
+  ] as const) {
+    const names = Array.from({ length: steps }, (_, step) => LAYOUTS[layout]!(step)).flat();
+    const found = await findMoshiFiles(await bare(`${layout} ${steps} ${file}`, file, names));
+    expect([found.kind, found.config.depQ, found.config.temporal.dim]).toEqual([kind, steps, 4096]);
+  }
 });
 
 test.each<[string, string, RegExp]>([

@@ -64,6 +64,51 @@ describe("words", () => {
   });
 });
 
+describe("the end of what somebody says", () => {
+  /** Ends that are told where tokens and the head for 2 s are these; the other heads say the contrary. */
+  async function ends(texts: readonly number[], pauses: readonly number[], nHeads = 4) {
+    const heads = (pause: number) =>
+      Float32Array.from({ length: nHeads * 6 }, (_, i) => (i === 12 ? pause : i % 6 === 0 ? 1 - pause : 0));
+    const model = new ScriptedModel(0, (t) => ({ text: texts[t] ?? 3, extraHeads: heads(pauses[t] ?? 0) }));
+    const withHeads = { ...config(0, 0), extraHeads: { count: nHeads, classes: 6 } };
+    const speechToText = new SpeechToText(model, withHeads, decode);
+    const told: [number, number, number][] = [];
+    const run = async () => {
+      for (let t = 1; t < texts.length; t++) {
+        const { ended } = await speechToText.step([1, 1]);
+        if (ended) told.push([t, ended.pauseSeconds, ended.probability]);
+      }
+    };
+    await run();
+    return { told, speechToText, run };
+  }
+  const word = [0, 7, 3];
+
+  test("is told once after a word, and again after another", async () => {
+    const texts = [3, ...word, 3, 3, 3, 3, ...word, 3, 3];
+    const pauses = [0, 0, 0, 0, 0.5, 0.75, 1, 1, 0, 0, 0.25, 0.875, 1];
+    expect((await ends(texts, pauses)).told).toEqual([
+      [5, 2, 0.75],
+      [11, 2, 0.875],
+    ]);
+  });
+
+  test("is not told before the first word, without heads, or of what is no number", async () => {
+    const silence = new Array<number>(8).fill(3);
+    expect((await ends(silence, new Array(8).fill(1))).told).toEqual([]);
+    expect((await ends([3, ...word, 3], new Array(5).fill(1), 0)).told).toEqual([]);
+    expect((await ends([3, ...word, 3], new Array(5).fill(Number.NaN))).told).toEqual([]);
+  });
+
+  test("of one session is none of the next", async () => {
+    const texts = [3, ...word, 3, 3];
+    const { told, speechToText, run } = await ends(texts, [0, 0, 0, 0, 0, 0]);
+    await speechToText.reset();
+    await run();
+    expect(told).toEqual([]);
+  });
+});
+
 describeWithFixture("b/lm_stt", (fixture) => {
   test("the same words and pauses as the original's tokens and heads say", async () => {
     const expected = fixture.tensors("greedy.safetensors");
