@@ -34,15 +34,13 @@ export interface DialogueModelOptions {
   description: ModelDescription;
   /** How far what it puts out may lie behind what it hears, ms. */
   lagMs: number;
+  /** Whether it is given the first picture of each session. Default: it is blind. */
+  sees?: boolean;
 }
 
 /** A model of the Moshi family in a session: it hears, and puts out sound with its words, or words alone. */
 export class DialogueModel implements InteractionModel {
-  readonly perception: Perception = {
-    microTurnMs: FRAME_MS,
-    audioSampleRateHz: SAMPLE_RATE_HZ,
-    videoFramesPerMicroTurn: null,
-  };
+  readonly perception: Perception;
   readonly lagMs: number;
   readonly #engine: DialogueEngine;
   readonly #conversationOf: DialogueModelOptions["conversationOf"];
@@ -50,8 +48,15 @@ export class DialogueModel implements InteractionModel {
   /** Session time at which the conversation began, ms; null before its first frame. */
   #originMs: number | null = null;
   #isStepping = false;
+  /** Whether this conversation has had its picture. */
+  #hasLooked = false;
 
-  constructor({ engine, conversationOf, description, lagMs }: DialogueModelOptions) {
+  constructor({ engine, conversationOf, description, lagMs, sees = false }: DialogueModelOptions) {
+    this.perception = {
+      microTurnMs: FRAME_MS,
+      audioSampleRateHz: SAMPLE_RATE_HZ,
+      videoFramesPerMicroTurn: sees ? 1 : null,
+    };
     this.#engine = engine;
     this.#conversationOf = conversationOf;
     this.#description = description;
@@ -73,7 +78,7 @@ export class DialogueModel implements InteractionModel {
     this.#isStepping = true;
     this.#originMs ??= inputs[0]!.startMs;
     try {
-      const { replies, isNew } = await this.#engine.step(inputs.map(heardFrame));
+      const { replies, isNew } = await this.#engine.step(inputs.map((input) => this.#perceived(input)));
       if (isNew) return this.#begunAnew(last.index);
       const parts = replies.flatMap((reply) => this.#partsOf(reply));
       return { index: last.index, tokens: replies.flatMap(({ tokens }) => tokens), parts };
@@ -84,6 +89,7 @@ export class DialogueModel implements InteractionModel {
 
   async reset(): Promise<void> {
     this.#originMs = null;
+    this.#hasLooked = false;
     await this.#engine.reset();
   }
 
@@ -97,6 +103,7 @@ export class DialogueModel implements InteractionModel {
   async begin(wishes: ConversationWishes): Promise<Conversation> {
     const conversation = await this.#conversationOf(wishes);
     this.#originMs = null;
+    this.#hasLooked = false;
     await this.#engine.begin(conversation);
     return conversation;
   }
@@ -105,9 +112,20 @@ export class DialogueModel implements InteractionModel {
     await this.#engine.close();
   }
 
+  /** What is heard, and with the first picture of a conversation that picture: it was trained to talk of one. */
+  #perceived(input: MicroTurnInput): HeardFrame {
+    const frame = heardFrame(input);
+    const [picture] = this.perception.videoFramesPerMicroTurn === null ? [] : input.frames;
+    if (this.#hasLooked || !picture) return frame;
+    this.#hasLooked = true;
+    const { width, height, rgb } = picture;
+    return { ...frame, picture: { width, height, rgb } };
+  }
+
   /** What was said before the loss is over: nothing of it is to sound any more. */
   #begunAnew(index: number): MicroTurnOutput {
     this.#originMs = null;
+    this.#hasLooked = false;
     stderrLog.write(
       "warning",
       PART,

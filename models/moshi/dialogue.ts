@@ -6,6 +6,7 @@ import { FRAME_SAMPLES } from "./mimi/config.ts";
 import type { TextStream } from "./sentencepiece/text-stream.ts";
 import type { SpeakerEnded, SpeechToText } from "./speech-to-text.ts";
 import { TEXT_PAD } from "./streams.ts";
+import type { Picture } from "./vision/picture.ts";
 
 /** Sound of the family: mono. */
 export const SAMPLE_RATE_HZ = 24_000;
@@ -18,6 +19,8 @@ export interface HeardFrame {
   pcm: Float32Array | null;
   /** True if nothing but silence follows. */
   isLast: boolean;
+  /** What the conversation is about from this frame on, for a model that sees. Borrowed. */
+  picture?: Picture;
 }
 
 /** A word that was heard, and when it began: ms since the first sample of the session's first frame. */
@@ -84,6 +87,8 @@ export interface TokenSource {
   step(codes: Int32Array): Promise<Pick<GenerationStep, "frame"> & { last?: boolean }>;
   /** In the place of `step`, once, where the model knows an end of what is heard. */
   endInput?(): ReturnType<TokenSource["step"]>;
+  /** From the next step on sees an image: its tokens, (length, dim). For a model that sees. */
+  see?(image: Float32Array): void;
   reset(): Promise<void>;
 }
 
@@ -98,6 +103,8 @@ export interface SpeakingDialogueOptions {
   text: Pick<TextStream, "push" | "reset">;
   /** Brought before each conversation. */
   prompt?: () => Promise<void>;
+  /** Turns a picture into the tokens that `source.see` is given. */
+  look?: (picture: Picture) => Promise<Float32Array>;
 }
 
 /**
@@ -105,17 +112,27 @@ export interface SpeakingDialogueOptions {
  */
 export class MoshiSource implements TokenSource {
   readonly #generation: Generation;
+  /** What the next step is to see; null for what the step before saw. */
+  #image: Float32Array | null = null;
 
   constructor(generation: Generation) {
     this.#generation = generation;
   }
 
   async step(codes: Int32Array): Promise<GenerationStep> {
-    if (this.#generation.steps === 0) await this.#generation.step(codes);
+    const brought = this.#image ? { image: this.#image } : {};
+    this.#image = null;
+    if (this.#generation.steps > 0) return this.#generation.step(codes, brought);
+    await this.#generation.step(codes, brought);
     return this.#generation.step(codes);
   }
 
+  see(image: Float32Array): void {
+    this.#image = image;
+  }
+
   reset(): Promise<void> {
+    this.#image = null;
     return this.#generation.reset();
   }
 }
@@ -142,9 +159,10 @@ export class SpeakingDialogue implements Dialogue {
     text.reset();
   }
 
-  async step({ pcm, isLast }: HeardFrame): Promise<FrameReply> {
+  async step({ pcm, isLast, picture }: HeardFrame): Promise<FrameReply> {
     if (this.#isOver) return { tokens: [], sound: null, text: "", captions: [] };
-    const { source, tap, codec, voiceCodebooks, text } = this.#options;
+    const { source, tap, codec, voiceCodebooks, text, look } = this.#options;
+    if (picture && look) source.see?.(await look(picture));
     // The codec hears all that there is, so that it knows what comes before the next frame.
     const codes = await codec.encode(soundOf(pcm));
     const ends = this.#input === "ending" && source.endInput !== undefined;

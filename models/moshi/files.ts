@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { RuntimeError } from "../../src/core/errors.ts";
 import { assumedModel, type MoshiConfig, parseMoshiConfig } from "./config.ts";
 import { openPublished } from "./tensor-names.ts";
+import { PROJECTION } from "./vision/config.ts";
 
 /** A folder of a released checkpoint, and what its configuration says. Paths are absolute or relative as the folder's was. */
 export interface MoshiFiles {
@@ -14,6 +15,8 @@ export interface MoshiFiles {
   configFile: string | null;
   /** The language model: safetensors, the index of several of them, or GGUF. */
   model: string;
+  /** What holds the image encoder of a model that sees: the same file, or one beside it; null where there is none. */
+  vision: string | null;
   /** Low-rank adapters of it; null for none. */
   adapters: string | null;
   mimi: string;
@@ -27,6 +30,8 @@ const CONFIG_FILE = "config.json";
 const MIMI_CONFIG_FILE = "mimi_config.json";
 /** The codec's names in the released repositories. */
 const MIMI_FILE = /^(mimi|tokenizer)[^/]*\.safetensors$/;
+/** Beside a quantised MoshiVis, whose image encoder is not. */
+const VISION_FILE = /_vision_tower_unquant\.safetensors$/;
 const MODEL_FILE = /\.(safetensors|safetensors\.index\.json|gguf)$/;
 
 /**
@@ -64,6 +69,7 @@ export async function findMoshiFiles(directory: string): Promise<MoshiFiles> {
     kind,
     configFile: hasConfig ? configPath : null,
     model,
+    vision: visionFile(directory, names, model, config, tensors.tensors),
     adapters: files.lora === null ? null : pick("file of adapters", files.lora, () => false),
     mimi: pick("Mimi codec", files.mimi, (name) => MIMI_FILE.test(name)),
     mimiConfig: names.includes(basename(files.mimiConfig ?? MIMI_CONFIG_FILE))
@@ -77,7 +83,23 @@ export async function findMoshiFiles(directory: string): Promise<MoshiFiles> {
 function isLanguageModel(names: readonly string[]): (name: string) => boolean {
   const hasIndex = names.some((name) => name.endsWith(".index.json"));
   return (name) =>
-    MODEL_FILE.test(name) && !MIMI_FILE.test(name) && (!hasIndex || name.endsWith(".index.json"));
+    MODEL_FILE.test(name) &&
+    !MIMI_FILE.test(name) &&
+    !VISION_FILE.test(name) &&
+    (!hasIndex || name.endsWith(".index.json"));
+}
+
+function visionFile(
+  directory: string,
+  names: readonly string[],
+  model: string,
+  { crossAttention }: MoshiConfig,
+  tensors: { has(name: string): boolean },
+): string | null {
+  if (crossAttention !== "gated") return null;
+  const beside = names.find((name) => VISION_FILE.test(name));
+  if (beside !== undefined) return join(directory, beside);
+  return tensors.has(PROJECTION) ? model : null;
 }
 
 function fault(directory: string, problem: string, cause?: unknown): RuntimeError {

@@ -59,6 +59,7 @@ export async function loadMoshiModel(options: MoshiModelOptions): Promise<Dialog
         : "the adapter is real hardware",
     },
     lagMs: ready.lagMs,
+    sees: files.vision !== null,
   });
 }
 
