@@ -1,4 +1,4 @@
-import { loadProfile, type Profile, parseProfile } from "../config/profile.ts";
+import { loadProfile, type Profile, parseProfile, profileSchema } from "../config/profile.ts";
 import { RuntimeError } from "../core/errors.ts";
 import {
   choiceOption,
@@ -21,6 +21,17 @@ function typedTextOf(spec: string): { seconds: number; text: string } {
     });
   }
   return { seconds: Number(match[1]), text };
+}
+
+/** @throws RuntimeError "invalid-argument" unless `spec` has a form that a profile would take. */
+function deviceOf(name: "camera" | "microphone" | "speaker", spec: string): string {
+  const form = profileSchema.shape[name];
+  if (form.safeParse(spec).success) return spec;
+  throw new RuntimeError("invalid-argument", {
+    part: `--${name}`,
+    problem: `'${spec}' is no device`,
+    remedy: `Give ${form.description}`,
+  });
 }
 
 /** The flags that say how a model runs. Those that were not given are left out. */
@@ -48,10 +59,12 @@ export function profileOf(overrides: Partial<Profile>): Profile {
  */
 export async function profileFrom({ values, positionals }: Invocation): Promise<Profile> {
   const overrides: Partial<Profile> = modelOverrides(values);
-  for (const name of ["camera", "microphone", "speaker", "voice"] as const) {
+  for (const name of ["camera", "microphone", "speaker"] as const) {
     const value = stringOption(values, name);
-    if (value !== undefined) overrides[name] = value;
+    if (value !== undefined) overrides[name] = deviceOf(name, value);
   }
+  const voice = stringOption(values, "voice");
+  if (voice !== undefined) overrides.voice = voice;
   const texts = stringOptions(values, "text");
   if (texts.length > 0) overrides.text = texts.map(typedTextOf);
   const echo = choiceOption(values, "echo", ["cancel", "system", "off"]);

@@ -74,6 +74,19 @@ describe("what a person may get wrong ends with status 2 and says what", () => {
     [["run", "--clock", "fast"], "--clock: 'fast' is none of real, virtual"],
     [["run", "--backend", "tpu"], "--backend: 'tpu' is none of auto, gpu, cpu"],
     [["run", "--weights", "f8"], "--weights"],
+    // Before a model is loaded, which takes seconds: an absent one is not even looked for.
+    [
+      ["run", "--camera", "clip.mp4", "--model", "nowhere"],
+      "--camera: 'clip.mp4' is no device. Give file:PATH",
+    ],
+    [
+      ["run", "--microphone", "v4l2:/dev/video0", "--model", "nowhere"],
+      "--microphone: 'v4l2:/dev/video0' is no device",
+    ],
+    [
+      ["run", "--speaker", "file:", "--model", "nowhere"],
+      "--speaker: 'file:' is no device. Give file:PATH.wav",
+    ],
     [["run", "--seed", "1.5"], "whole number"],
     [["run", "--seed", "4294967296"], "seed"],
     [["run", "--text", "count my reps"], "SECONDS:TEXT"],

@@ -25,6 +25,21 @@ function setUp(name: string) {
 }
 
 describe("WAV speaker", () => {
+  test("writes WAV, and nothing else under another name", () => {
+    for (const name of ["said.mp3", "clip.mp4"]) {
+      const path = join(folder, name);
+      expect(() => new WavSpeaker(path, new VirtualClock())).toThrow(
+        `${name}: what is written is WAV. Name it PATH.wav`,
+      );
+      expect(existsSync(`${path}.part`)).toBe(false);
+    }
+    for (const name of ["LOUD.WAV", "said"]) {
+      const path = join(folder, name);
+      expect(new WavSpeaker(path, new VirtualClock()).name).toContain(path);
+      rmSync(`${path}.part`);
+    }
+  });
+
   test("second s of the file is second s of the session: phrases, silence, cut and end", async () => {
     const { clock, path, speaker } = setUp("session.wav");
     await clock.sleepUntil(500);
