@@ -1,5 +1,10 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import { RuntimeError } from "../../src/core/errors.ts";
 import { parseChatRequest } from "../../src/serve/query.ts";
+import { ModelServer } from "../../src/serve/server.ts";
+import { Peer } from "./peer.ts";
+import { seeded } from "./random.ts";
+import { ScriptedEngine } from "./scripted-engine.ts";
 
 const parsed = (query: string) => parseChatRequest(new URLSearchParams(query));
 
@@ -92,5 +97,88 @@ describe("the query of a request", () => {
   ])("is refused for %s, by name", (query) => {
     const name = query.split("=")[0]!;
     expect(() => parsed(query)).toThrow(expect.objectContaining({ code: "invalid-argument", part: name }));
+  });
+
+  test("2,000 random queries are each refused or handed on within their ranges", async () => {
+    const random = seeded(77);
+    const names = [
+      "text_temperature",
+      "audio_topk",
+      "seed",
+      "pad_mult",
+      "voice_prompt",
+      "text_prompt",
+      "max_steps",
+    ];
+    const pieces = [
+      "",
+      "0",
+      "1",
+      "-",
+      ".",
+      "e",
+      "9",
+      "%2F",
+      "%00",
+      "%",
+      "..",
+      "NATF0",
+      " ",
+      "+",
+      "\u{1F3B2}",
+      "&",
+      "=",
+    ];
+    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
+    let refused = 0;
+    for (let n = 0; n < 2000; n++) {
+      const values = Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick(pieces)).join("");
+      try {
+        const { options } = parseChatRequest(new URLSearchParams(`${pick(names)}=${values}`));
+        const { textTemperature = 0, audioTopK = 0, voicePrompt = "NATF0", padMultiplier = 0 } = options;
+        expect(textTemperature === 0 || (textTemperature >= 0.001 && textTemperature <= 10)).toBe(true);
+        expect(Number.isInteger(audioTopK) && audioTopK >= 0).toBe(true);
+        expect(Math.abs(padMultiplier)).toBeLessThanOrEqual(20);
+        expect(voicePrompt).not.toMatch(/^\.|[/\\\0\n]/);
+      } catch (error) {
+        if (!(error instanceof RuntimeError)) throw error;
+        expect(error.code).toBe("invalid-argument");
+        refused++;
+      }
+    }
+    expect(refused).toBeGreaterThan(200);
+    expect(refused).toBeLessThan(1900);
+  });
+});
+
+describe("a query over the wire", () => {
+  let server: ModelServer | null = null;
+  afterEach(() => server?.close());
+
+  test("a query that asks for what cannot be is refused with the parameter's name, before the session", async () => {
+    const engine = new ScriptedEngine();
+    const options = { token: null, origins: [], queue: 0, engine };
+    server = await ModelServer.open({ ...options, address: "127.0.0.1:0" });
+    for (const [query, name] of [
+      ["?text_temperature=%zz", "text_temperature"],
+      ["?audio_temperature=1&audio_temperature=1", "audio_temperature"],
+      ["?text_topk=%F0%9F%8E%B2", "text_topk"],
+      ["?audio_topk=1e400", "audio_topk"],
+      ["?text_seed=%2D1", "text_seed"],
+      ["?voice_prompt=..%2F..%2Fetc%2Fpasswd", "voice_prompt"],
+      ["?voice_prompt=%2e%2e%5cNATF0", "voice_prompt"],
+      ["?voice_prompt=NATF0.pt%00.safetensors", "voice_prompt"],
+      ["?voice_prompt=%C0%AE%C0%AE", "voice_prompt"],
+      [`?text_prompt=${"x".repeat(4001)}`, "text_prompt"],
+      ["?format=opus&format=pcm_s16le", "format"],
+    ] as const) {
+      const peer = new Peer(server.url, query);
+      expect(await peer.ended).toMatchObject({ code: 400, reason: expect.stringContaining(`${name}: `) });
+    }
+    // What is longer than a header may be is no request at all.
+    await new Peer(server.url, `?text_prompt=${"x".repeat(40_000)}`).ended;
+    expect(engine.opened).toEqual([]);
+    await new Peer(server.url, "?text_temperature=&voice_prompt=&unheard=of&&=&%").ready();
+    expect(engine.opened).toEqual([{}]);
   });
 });
