@@ -83,6 +83,52 @@ export function dequantize(blocks: Q8Blocks | Q4Blocks): Float32Array {
   return out;
 }
 
+/** Elements of each part after those of the one before; null for parts of both kinds. */
+export function joinBlocks(parts: readonly (Q8Blocks | Q4Blocks)[]): Q8Blocks | Q4Blocks | null {
+  const q8 = parts.filter((part) => part.kind === "q8");
+  const q4 = parts.filter((part) => part.kind === "q4");
+  if (q8.length === parts.length) {
+    const values = join(
+      Int8Array,
+      q8.map((part) => part.values),
+    );
+    return {
+      kind: "q8",
+      values,
+      scales: join(
+        Float32Array,
+        q8.map(({ scales }) => scales),
+      ),
+    };
+  }
+  if (q4.length < parts.length) return null;
+  const values = join(
+    Uint8Array,
+    q4.map((part) => part.values),
+  );
+  return {
+    kind: "q4",
+    values,
+    scales: join(
+      Uint16Array,
+      q4.map(({ scales }) => scales),
+    ),
+  };
+}
+
+function join<Data extends { length: number; set(from: Data, at: number): void }>(
+  make: new (length: number) => Data,
+  parts: readonly Data[],
+): Data {
+  const whole = new make(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 /** Element i of packed nibbles, 0 to 15. */
 export function nibble(values: Uint8Array, i: number): number {
   return (values[byteOf(i)]! >> shiftOf(i)) & 15;

@@ -1,3 +1,4 @@
+import { BLOCK } from "../../kernels/blocks.ts";
 import { invalidCheckpoint } from "../tensors/checkpoint-faults.ts";
 import { byRows, type LazyTensor, lazyTensors } from "../tensors/lazy-tensors.ts";
 import type { StoredTensorFile } from "../tensors/ranges.ts";
@@ -51,7 +52,7 @@ function affine(
   const perWord = 32 / bits;
   const cols = words * perWord;
   const mask = 2 ** bits - 1;
-  return byRows({ name: packed.name, dtype: "F32", shape: [rows, cols] }, async (first, count) => {
+  return byRows({ name: packed.name, dtype: `Q${bits}_MLX`, shape: [rows, cols] }, async (first, count) => {
     const { buffer } = await file.readStored(packed.name, { start: first * words, count: count * words });
     const range = { start: first * groups, count: count * groups };
     const [scale, bias] = [await file.read(scales.name, range), await file.read(biases.name, range)];
@@ -80,17 +81,38 @@ function packedBits(file: StoredTensorFile): number {
   );
 }
 
-/** bitsandbytes' LLM.int8: value = q · largest magnitude of the row / 127. */
+/**
+ * bitsandbytes' LLM.int8: value = q · largest magnitude of the row / 127. Rows of whole blocks are Q8_0, all of a row of one
+ * scale.
+ */
 function rowwise(file: StoredTensorFile, values: TensorEntry, absmax: TensorEntry): LazyTensor {
   const [rows = 0, cols = 0] = values.shape;
   if (values.shape.length !== 2 || absmax.shape.length !== 1 || absmax.shape[0] !== rows) {
     const shapes = `[${values.shape}] with [${absmax.shape}] magnitudes`;
     throw invalidCheckpoint(file.source, `${values.name} is of ${shapes}, expected one for each row`);
   }
-  return byRows({ name: values.name, dtype: "F32", shape: [rows, cols] }, async (first, count) => {
+  const inBlocks = cols % BLOCK === 0;
+  const entry = { name: values.name, dtype: inBlocks ? "Q8_0" : "F32", shape: [rows, cols] as const };
+  const tensor = byRows(entry, async (first, count) => {
     const out = await file.read(values.name, { start: first * cols, count: count * cols });
     const magnitudes = await file.read(absmax.name, { start: first, count });
     for (let i = 0; i < out.length; i++) out[i] = (out[i]! * magnitudes[Math.floor(i / cols)]!) / 127;
     return out;
   });
+  if (!inBlocks) return tensor;
+  return {
+    ...tensor,
+    granule: BLOCK,
+    readBlocks: async ({ start, count }) => {
+      const stored = await file.readStored(values.name, { start, count });
+      const first = Math.floor(start / cols);
+      const last = Math.floor((start + count - 1) / cols);
+      const magnitudes = await file.read(absmax.name, { start: first, count: last - first + 1 });
+      const scales = Float32Array.from({ length: count / BLOCK }, (_, block) => {
+        const row = Math.floor((start + block * BLOCK) / cols);
+        return magnitudes[row - first]! / 127;
+      });
+      return { kind: "q8", values: new Int8Array(stored.buffer), scales };
+    },
+  };
 }

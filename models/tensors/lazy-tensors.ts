@@ -1,4 +1,4 @@
-import type { Q4Blocks, Q8Blocks } from "../../kernels/blocks.ts";
+import { joinBlocks, type Q4Blocks, type Q8Blocks } from "../../kernels/blocks.ts";
 import { invalidCheckpoint } from "./checkpoint-faults.ts";
 import { type ElementRange, elementCount, findTensor, rangeOf } from "./ranges.ts";
 import type { TensorEntry, TensorFile } from "./tensor-file.ts";
@@ -8,7 +8,7 @@ export interface LazyTensor extends TensorEntry {
   /** Elements that a range must be whole multiples of; 1 if absent. */
   granule?: number;
   read(range: ElementRange): Promise<Float32Array>;
-  /** Of dtype Q8_0 and Q4_0 alone. */
+  /** Of dtype Q8_0 and Q4_0 alone. Null, too, for a range of which not all is stored in blocks of one kind. */
   readBlocks?(range: ElementRange): Promise<Q8Blocks | Q4Blocks | null>;
 }
 
@@ -59,7 +59,7 @@ export function renamed(tensor: LazyTensor, name: string, shape = tensor.shape):
 }
 
 /**
- * Matrices of equal width, one below the other.
+ * Matrices of equal width, one below the other. Where all of a range is stored in blocks of one kind, it is given so.
  *
  * @throws RuntimeError "invalid-checkpoint" if one has another width.
  */
@@ -72,23 +72,42 @@ export function stacked(source: string, name: string, parts: readonly LazyTensor
   }
   const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
   const granule = Math.max(...parts.map((part) => part.granule ?? 1));
-  const sameType = granule === 1 && parts.every(({ dtype }) => dtype === first!.dtype);
+  /** What each part gives of a range, in order. */
+  const fromParts = async <T>(
+    { start, count }: ElementRange,
+    give: (part: LazyTensor, range: ElementRange) => Promise<T>,
+  ): Promise<T[]> => {
+    const given: T[] = [];
+    let before = 0;
+    for (const part of parts) {
+      const length = elementCount(part.shape);
+      const from = Math.max(start, before);
+      const to = Math.min(start + count, before + length);
+      if (from < to) given.push(await give(part, { start: from - before, count: to - from }));
+      before += length;
+    }
+    return given;
+  };
+  const sameType = parts.every(({ dtype }) => dtype === first!.dtype);
   return {
     name,
     shape: [rows, width],
     dtype: sameType ? first!.dtype : "F32",
     granule,
-    read: async ({ start, count }) => {
-      const out = new Float32Array(count);
-      let before = 0;
-      for (const part of parts) {
-        const length = elementCount(part.shape);
-        const from = Math.max(start, before);
-        const to = Math.min(start + count, before + length);
-        if (from < to) out.set(await part.read({ start: from - before, count: to - from }), from - start);
-        before += length;
+    read: async (range) => {
+      const out = new Float32Array(range.count);
+      let at = 0;
+      for (const values of await fromParts(range, (part, own) => part.read(own))) {
+        out.set(values, at);
+        at += values.length;
       }
       return out;
+    },
+    readBlocks: async (range) => {
+      const held = await fromParts(range, async (part, own) => (await part.readBlocks?.(own)) ?? null);
+      return held.some((blocks) => blocks === null)
+        ? null
+        : joinBlocks(held.filter((blocks) => blocks !== null));
     },
   };
 }

@@ -1,9 +1,11 @@
+import { BLOCK, joinBlocks } from "../../../kernels/blocks.ts";
 import {
   columnMultiple,
   type Matrix,
   type MatrixFormat,
   type MatrixSource,
   streamMatrix,
+  toFloats,
 } from "../../../kernels/matrix.ts";
 import { RuntimeError } from "../../../src/core/errors.ts";
 import { type BufferView, uploadBuffer } from "../../../src/gpu/buffers.ts";
@@ -52,12 +54,8 @@ export class WeightLoader {
    */
   matrix(range: MatrixRange, format: MatrixFormat): Promise<Matrix> {
     this.#expectRange(range);
-    const { tensor, rows, cols, first: offset = 0 } = range;
-    return this.#stream(tensor, rows, cols, format, async (first, count) => {
-      const elements = { start: (offset + first) * cols, count: count * cols };
-      const blocks = await this.#tensors.readBlocks?.(tensor, elements);
-      return blocks ?? floats(await this.#tensors.read(tensor, elements));
-    });
+    const { tensor, rows, cols } = range;
+    return this.#stream(tensor, rows, cols, format, (first, count) => this.#stored(range, first, count));
   }
 
   /** Rows of several tensors of equal width, one below the other. */
@@ -66,15 +64,15 @@ export class WeightLoader {
     const cols = ranges[0]!.cols;
     const rows = ranges.reduce((sum, range) => sum + range.rows, 0);
     return this.#stream(label, rows, cols, format, async (first, count) => {
-      const out = new Float32Array(count * cols);
+      const sources: MatrixSource[] = [];
       let start = 0;
       for (const range of ranges) {
         const from = Math.max(first, start);
         const to = Math.min(first + count, start + range.rows);
-        if (from < to) out.set(await this.#rows(range, from - start, to - from), (from - first) * cols);
+        if (from < to) sources.push(await this.#stored(range, from - start, to - from));
         start += range.rows;
       }
-      return floats(out);
+      return joinSources(sources);
     });
   }
 
@@ -98,17 +96,19 @@ export class WeightLoader {
     this.#expectRange(linearIn);
     this.#expectRange(linearOut);
     const gateUp = await this.#stream(names.linearIn, 2 * width, dim, format, async (first, count) => {
-      const all = await this.#tensors.read(names.linearIn);
-      const out = new Float32Array(count * dim);
-      for (let row = first; row < first + count; row++) {
-        const [half, unit] = [Math.floor(row / width), row % width];
-        const at = (half * inner + unit) * dim;
-        if (unit < inner) out.set(all.subarray(at, at + dim), (row - first) * dim);
+      const sources: (MatrixSource | ZeroElements)[] = [];
+      for (const half of [0, 1]) {
+        const from = Math.max(first, half * width);
+        const to = Math.min(first + count, (half + 1) * width);
+        const end = Math.min(to, half * width + inner);
+        if (from < end) sources.push(await this.#stored(linearIn, from - half * (width - inner), end - from));
+        if (Math.max(from, end) < to)
+          sources.push({ kind: "zeros", count: (to - Math.max(from, end)) * dim });
       }
-      return floats(out);
+      return joinSources(sources);
     });
     const down = await this.#stream(names.linearOut, dim, width, format, async (first, count) => {
-      const rows = await this.#rows(linearOut, first, count);
+      const rows = toFloats(await this.#stored(linearOut, first, count));
       const out = new Float32Array(count * width);
       for (let row = 0; row < count; row++)
         out.set(rows.subarray(row * inner, (row + 1) * inner), row * width);
@@ -140,12 +140,11 @@ export class WeightLoader {
     return matrix;
   }
 
-  #rows(
-    { tensor, first: offset = 0, cols }: MatrixRange,
-    first: number,
-    count: number,
-  ): Promise<Float32Array> {
-    return this.#tensors.read(tensor, { start: (offset + first) * cols, count: count * cols });
+  /** Rows in the blocks in which they are stored, else in full precision. */
+  async #stored({ tensor, first: offset = 0, cols }: MatrixRange, first: number, count: number) {
+    const elements = { start: (offset + first) * cols, count: count * cols };
+    const blocks = await this.#tensors.readBlocks?.(tensor, elements);
+    return blocks ?? floats(await this.#tensors.read(tensor, elements));
   }
 
   #expectRange({ tensor, rowsInFile, first = 0, rows, cols }: MatrixRange): void {
@@ -169,4 +168,40 @@ export class WeightLoader {
 
 function floats(data: Float32Array): MatrixSource {
   return { kind: "f32", data };
+}
+
+/** Elements that are in whatever form those beside them are. */
+interface ZeroElements {
+  kind: "zeros";
+  count: number;
+}
+
+function zeros(kind: MatrixSource["kind"], count: number): MatrixSource {
+  switch (kind) {
+    case "f32":
+      return floats(new Float32Array(count));
+    case "q8":
+      return { kind, values: new Int8Array(count), scales: new Float32Array(count / BLOCK) };
+    case "q4":
+      return { kind, values: new Uint8Array(count / 2), scales: new Uint16Array(count / BLOCK) };
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** Elements of each after those of the one before: in blocks where all are in blocks of one kind. */
+function joinSources(given: readonly (MatrixSource | ZeroElements)[]): MatrixSource {
+  const kind = given.find((source) => source.kind !== "zeros")?.kind ?? "f32";
+  const sources = given.map((source) => (source.kind === "zeros" ? zeros(kind, source.count) : source));
+  const blocks = sources.filter((source) => source.kind !== "f32");
+  const joined = blocks.length === sources.length ? joinBlocks(blocks) : null;
+  if (joined) return joined;
+  const parts = sources.map(toFloats);
+  const data = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return floats(data);
 }

@@ -264,7 +264,16 @@ test("bitsandbytes' rows of int8, with projections one by one", async () => {
       put(`${projection![1]}${projection![2]}_projs.${i}.weight`, part, target, i * length);
     }
   }
-  await expectArrays(await openPublished(write("bnb.safetensors", stored)), rounded, 1e-6);
+  const file = await openPublished(write("bnb.safetensors", stored));
+  // Integers as they are stored, and a scale of its row for every block; from the middle of a row on.
+  const name = "text_linear.weight";
+  expect(file.tensors.get(name)!.dtype).toBe("Q8_0");
+  const blocks = await file.readBlocks!(name, { start: D + 32, count: 2 * D });
+  const integers = new Int8Array(stored[name]!.bytes).subarray(D + 32, 3 * D + 32);
+  const absmax = new Float32Array(Uint8Array.from(stored[`${name}_scb`]!.bytes).buffer);
+  const scales = [1, 2, 2, 3].map((row) => Math.fround(absmax[row]! / 127));
+  expect(blocks).toEqual({ kind: "q8", values: Int8Array.from(integers), scales: Float32Array.from(scales) });
+  await expectArrays(file, rounded, 1e-6);
 });
 
 test("adapters are multiplied out, also those of blocks one by one and of fused ones", async () => {
@@ -311,7 +320,7 @@ test("adapters are multiplied out, also those of blocks one by one and of fused 
   await expectArrays(await openPublished(path, { adapters: { path: lora, scaling } }), arrays, 2e-5);
 });
 
-test("Rust's GGUF in Q8_0: values as stored, and as blocks where nothing is fused", async () => {
+test("Rust's GGUF in Q8_0: values as stored, and as blocks also where they are fused", async () => {
   const arrays = checkpoint();
   const rounded = new Map(arrays);
   for (const [name, { shape, data }] of arrays) {
@@ -339,7 +348,19 @@ test("Rust's GGUF in Q8_0: values as stored, and as blocks where nothing is fuse
   expect(file.tensors.get("text_linear.weight")!.dtype).toBe("Q8_0");
   const blocks = await file.readBlocks!("text_linear.weight", { start: D, count: D });
   expect(dequantize(blocks!)).toEqual(rounded.get("text_linear.weight")!.data.slice(D, 2 * D));
-  expect(await file.readBlocks!("depformer.layers.0.self_attn.out_proj.weight")).toBeNull();
+  const fused = "depformer.layers.0.self_attn.out_proj.weight";
+  expect(file.tensors.get(fused)!.dtype).toBe("Q8_0");
+  for (const [name, { shape, data }] of rounded) {
+    const held = await file.readBlocks!(name);
+    if (shape.length === 2) expect(dequantize(held!), name).toEqual(data);
+    else expect(held, name).toBeNull();
+  }
+  // Rows on both sides of where one part ends and the next begins.
+  const { data: all, shape } = rounded.get(fused)!;
+  const range = { start: all.length / 2 - shape[1]!, count: 2 * shape[1]! };
+  expect(dequantize((await file.readBlocks!(fused, range))!)).toEqual(
+    all.slice(range.start, range.start + range.count),
+  );
   await expectArrays(file, rounded);
 });
 

@@ -347,7 +347,8 @@ describeOnGpu("the language model on the device", (gpu) => {
     });
   }
 
-  it("takes blocks as they are stored", async () => {
+  // An inner width of 50 is filled up to 52: with rows of zeros in the same blocks.
+  it.each([96, 75])("takes blocks as they are stored, %i / 1.5 wide inside", async (feedForward) => {
     // Blocks whose largest element is 126 steps: rounding them again would change their scales.
     const stored = (data: Float32Array) => {
       const { values, scales } = quantize(data);
@@ -357,8 +358,10 @@ describeOnGpu("the language model on the device", (gpu) => {
         scales,
       };
     };
-    const isStored = (name: string) => /self_attn|gating/.test(name);
-    const checkpoint = randomCheckpoint({ ...SMALL, depformer_dim_feedforward: 96, hidden_scale: 3 });
+    const isStored = (name: string) =>
+      /self_attn|gating/.test(name) && !(feedForward === 75 && /^depformer.*linear_out/.test(name));
+    const size = { ...SMALL, depformer_dim_feedforward: feedForward, hidden_scale: 3 };
+    const checkpoint = randomCheckpoint(size);
     const { read } = checkpoint.tensors;
     const blocks = { ...checkpoint.tensors };
     let slices = 0;
