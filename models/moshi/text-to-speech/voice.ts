@@ -70,7 +70,7 @@ class MoshiUtterance implements Utterance {
   constructor(signal: AbortSignal, maker: Maker) {
     this.#signal = signal;
     this.#maker = maker;
-    signal.addEventListener("abort", () => this.#finish(), { once: true });
+    signal.addEventListener("abort", this.#finish);
   }
 
   get unsaid(): string {
@@ -125,11 +125,13 @@ class MoshiUtterance implements Utterance {
     return null;
   }
 
-  #finish(): void {
+  /** A signal outlives many utterances: none listens for longer than it lasts. */
+  readonly #finish = (): void => {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#signal.removeEventListener("abort", this.#finish);
     this.#maker.isOver(this.#running);
-  }
+  };
 }
 
 /** Resolves when `work` has ended, well or not. */
