@@ -4,6 +4,8 @@ import { z } from "zod";
 import type { DialogueModel } from "../../models/moshi/dialogue-model.ts";
 import type { Profile } from "../config/profile.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { stderrLog } from "../core/log.ts";
+import { checkRequested } from "../gpu/kernel-check.ts";
 import { digestsOf, type ModelLock } from "./checkpoints.ts";
 
 /** What the index of a checkpoint in several files says of them. */
@@ -21,6 +23,10 @@ export async function loadMoshi(directory: string, profile: Profile): Promise<Di
       problem: "models of the Moshi family run on the GPU alone",
       remedy: "Leave it out, or say gpu",
     });
+  }
+  if (checkRequested) {
+    const instead = "microturn parity DIR compares this family's kernels with the original's outputs";
+    stderrLog.write("warning", "kernel check", `CHECK=1 is for the native model; ${instead}`);
   }
   // Only here: the packages take their time to load.
   const { loadMoshiModel } = await import("../../models/moshi/load.ts");
