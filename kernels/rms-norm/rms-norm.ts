@@ -1,52 +1,20 @@
-import { RuntimeError } from "../../src/core/errors.ts";
-import { type BufferView, uploadBuffer } from "../../src/gpu/buffers.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { bind, createPipeline } from "../../src/gpu/pipeline.ts";
-import { type Dispatch, dispatch } from "../../src/gpu/plan.ts";
+import type { Dispatch } from "../../src/gpu/plan.ts";
+import { createRowNorm, type RowNormSpec } from "../row-norm.ts";
 
-export interface RmsNormSpec {
-  label: string;
-  cols: number;
-  eps: number;
-  /** (rows, cols) f32. */
-  x: BufferView;
-  /** (cols) f32. */
-  weight: BufferView;
-  /** (rows, cols) f32. Not the buffer of `x`. */
-  out: BufferView;
-  /** See kernels/step.ts. */
-  step: BufferView;
-  /** A power of two, at least the adapter's largest subgroup. */
-  workgroupSize?: number;
-}
-
-const BINDINGS = ["read", "read", "readWrite", "uniform", "uniform"] as const;
+export type RmsNormSpec = RowNormSpec;
 
 /**
  * Prepares the norm of a step's rows.
  *
  * @throws RuntimeError "shape-mismatch" if a buffer cannot hold one row, "gpu-compile" if the shader is refused.
  */
-export async function createRmsNorm(gpu: Gpu, spec: RmsNormSpec): Promise<Dispatch> {
-  const { label, cols, x, weight, out } = spec;
-  for (const [name, view] of Object.entries({ x, weight, out })) {
-    if (view.sizeBytes < cols * 4) {
-      throw new RuntimeError("shape-mismatch", {
-        part: label,
-        problem: `${name} holds ${view.sizeBytes / 4} elements, expected rows of ${cols}`,
-      });
-    }
-  }
-  const file = gpu.features.has("subgroups") ? "./rms-norm.wgsl" : "./rms-norm-portable.wgsl";
-  const pipeline = await createPipeline(gpu, {
-    label: "rms-norm",
-    shader: new URL(file, import.meta.url),
-    bindings: BINDINGS,
-    constants: { workgroup_size: spec.workgroupSize ?? Math.max(32, gpu.adapter.subgroupMaxSize) },
+export function createRmsNorm(gpu: Gpu, spec: RmsNormSpec): Promise<Dispatch> {
+  const { x, weight, out } = spec;
+  return createRowNorm(gpu, spec, {
+    name: "rms-norm",
+    withSubgroups: new URL("./rms-norm.wgsl", import.meta.url),
+    portable: new URL("./rms-norm-portable.wgsl", import.meta.url),
+    buffers: { x, weight, out },
   });
-  const params = Uint32Array.of(cols, 0, 0, 0);
-  new Float32Array(params.buffer)[1] = spec.eps;
-  const paramsView = uploadBuffer(gpu, { label: `${label} params`, role: "uniform" }, params);
-  const bindGroup = bind(gpu, pipeline, [x, weight, out, paramsView, spec.step]);
-  return dispatch(label, pipeline, bindGroup, (rows) => [rows, 1, 1]);
 }
