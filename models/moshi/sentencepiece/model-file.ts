@@ -6,6 +6,8 @@ import { type Field, ProtobufFault, readFields } from "./protobuf-reader.ts";
 const MAX_FILE_BYTES = 16 * 2 ** 20;
 const MAX_PIECES = 1_000_000;
 const MAX_PIECE_BYTES = 1024;
+/** By number from 1 on (sentencepiece_model.proto, TrainerSpec.ModelType). */
+const MODEL_TYPES = ["unigram", "BPE", "word", "char"] as const;
 const UNIGRAM = 1;
 
 const PIECE_KINDS = ["normal", "unknown", "control", "user-defined", "unused", "byte"] as const;
@@ -86,7 +88,10 @@ export function parseSentencePiece(file: Uint8Array, source: string): SentencePi
     if (cause instanceof RuntimeError) throw cause;
     return fail(`is no SentencePiece model: ${messageOf(cause)}`, cause);
   }
-  if (modelType !== UNIGRAM) fail(`its model type is ${modelType}, expected unigram (1)`);
+  if (modelType !== UNIGRAM) {
+    // The others split a text by other rules: its ids would be valid, and wrong.
+    fail(`its model type is ${MODEL_TYPES[modelType - 1] ?? modelType}, expected unigram`);
+  }
   const unknown = pieces.filter(({ kind }) => kind === "unknown").length;
   if (unknown !== 1) fail(`it has ${unknown} unknown pieces, expected one`);
   if (model.byteFallback && byteIds(model).length !== 256) fail("not every byte has a piece");

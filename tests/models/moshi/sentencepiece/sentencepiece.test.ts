@@ -78,7 +78,12 @@ describe("a file that is no tokenizer", () => {
     ["a group", Uint8Array.of(0x0b), "kind 3"],
     ["a piece without text", Uint8Array.of(0x0a, 0x00), "without text"],
     ["17 MB", new Uint8Array(17 * 2 ** 20), "expected at most"],
-    ["another model type", Buffer.concat([good, Uint8Array.of(0x12, 0x02, 0x18, 0x02)]), "type is 2"],
+    ["BPE", Buffer.concat([good, Uint8Array.of(0x12, 0x02, 0x18, 0x02)]), "type is BPE, expected unigram"],
+    [
+      "an unheard-of type",
+      Buffer.concat([good, Uint8Array.of(0x12, 0x02, 0x18, 0x09)]),
+      "type is 9, expected",
+    ],
   ])("%s", (_, bytes, message) => {
     expect(fault(bytes)).toContain(message);
   });
