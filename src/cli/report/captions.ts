@@ -1,4 +1,5 @@
 import type { Played } from "../../core/device.ts";
+import { printable } from "../view/printable.ts";
 import { type HeardWord, joinWords, phrasesHeard } from "./phrases.ts";
 
 /** A word of a fifth of a second cannot be read: a caption stands at least this long, ms. */
@@ -20,7 +21,7 @@ export function webVtt(played: readonly Played[], heard: readonly HeardWord[] = 
   const cues = phrases.map(({ text, startMs, endMs, whole }, i) => {
     const nextMs = phrases[i + 1]?.startMs ?? Number.POSITIVE_INFINITY;
     const untilMs = Math.max(endMs, Math.min(startMs + MIN_CAPTION_MS, nextMs));
-    const words = text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+    const words = printable(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
     return `${vttTime(startMs)} --> ${vttTime(untilMs)}\n${words}${whole ? "" : " —"}\n`;
   });
   return ["WEBVTT\n", ...cues].join("\n");

@@ -1,5 +1,6 @@
 import type { MicroTurnInput, VideoFrame } from "../../core/micro-turn.ts";
 import type { SessionEvent, SessionObserver, StepRecord } from "../../runtime/events.ts";
+import { printable } from "./printable.ts";
 
 /** One micro-turn as a view draws it. */
 export interface Column {
@@ -49,7 +50,8 @@ export class Collector implements SessionObserver {
         late,
       });
       for (const event of input.events) {
-        if (event.kind === "text") this.marks.push({ lane: "typed", tMs: event.timeMs, text: event.text });
+        if (event.kind !== "text") continue;
+        this.marks.push({ lane: "typed", tMs: event.timeMs, text: printable(event.text) });
       }
     }
     this.#trim();
@@ -57,7 +59,7 @@ export class Collector implements SessionObserver {
 
   event(event: SessionEvent): void {
     const mark = markOf(event);
-    if (mark !== null) this.marks.push(mark);
+    if (mark !== null) this.marks.push({ ...mark, text: printable(mark.text) });
     this.#trim();
   }
 
@@ -83,11 +85,11 @@ function markOf(event: SessionEvent): Mark | null {
   const { tMs } = event;
   switch (event.kind) {
     case "speech":
-      return { lane: "spoken", tMs, text: event.text.trim() };
+      return { lane: "spoken", tMs, text: event.text };
     case "text":
       return event.heardMs === undefined
-        ? { lane: "shown", tMs, text: event.text.trim() }
-        : { lane: "heard", tMs: event.heardMs, text: event.text.trim() };
+        ? { lane: "shown", tMs, text: event.text }
+        : { lane: "heard", tMs: event.heardMs, text: event.text };
     case "yield":
       return { lane: "event", tMs, text: "gives way" };
     case "action":

@@ -1,4 +1,5 @@
 import type { SessionEvent } from "../../runtime/events.ts";
+import { printable } from "./printable.ts";
 
 /** Session time for people: "0:07.4", "12:30.0". */
 export function clockText(tMs: number): string {
@@ -10,16 +11,16 @@ export function clockText(tMs: number): string {
 /** One event as a line for people, without a line break; null for what a person need not see. */
 export function eventLine(event: SessionEvent): string | null {
   const line = (what: string, detail: string, tMs = event.tMs): string =>
-    `${clockText(tMs).padStart(8)}  ${what.padEnd(8)} ${detail}`.trimEnd();
+    `${clockText(tMs).padStart(8)}  ${what.padEnd(8)} ${printable(detail)}`.trimEnd();
   switch (event.kind) {
     case "speech":
-      return line("says", event.text.trim());
+      return line("says", event.text);
     case "yield":
       return line("yields", event.text === "" ? "" : `(unsaid: ${event.text.trim()})`);
     case "text":
       return event.heardMs === undefined
-        ? line("shows", event.text.trim())
-        : line("hears", event.text.trim(), event.heardMs);
+        ? line("shows", event.text)
+        : line("hears", event.text, event.heardMs);
     case "action":
       return line("does", `${event.name} ${JSON.stringify(event.args)}`);
     case "vetoed":
@@ -31,7 +32,7 @@ export function eventLine(event: SessionEvent): string | null {
     case "device":
       return line("device", `${event.device} ${event.state}${event.detail ? `: ${event.detail}` : ""}`);
     case "reasoner":
-      return line("reasoner", `${event.state}${event.text ? `: ${event.text.replace(/\s+/g, " ")}` : ""}`);
+      return line("reasoner", `${event.state}${event.text ? `: ${event.text}` : ""}`);
     case "end":
       return null;
     default:

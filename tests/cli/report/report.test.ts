@@ -169,6 +169,13 @@ describe("captions", () => {
     );
   });
 
+  test("cannot be ended by what they say", () => {
+    const heard = [{ text: "a\n\n00:00:09.000 --> 00:00:10.000\nb", startMs: 0 }];
+    expect(webVtt([], heard)).toBe(
+      "WEBVTT\n\n00:00:00.000 --> 00:00:00.900\na 00:00:09.000 --&gt; 00:00:10.000 b\n",
+    );
+  });
+
   test("of silence are a valid empty file", () => {
     expect(webVtt([])).toBe("WEBVTT\n");
   });

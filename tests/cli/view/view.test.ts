@@ -32,6 +32,17 @@ describe("the collector", () => {
     expect(collector.columns[2]!.levelDb).toBeNull();
   });
 
+  test("lets no text move a terminal's cursor or break its lanes", () => {
+    const collector = new Collector();
+    const text = "\x1b[2Jgone\r\n\x07here\x9b31m";
+    collector.event({ kind: "text", tMs: 0, microTurn: 0, text, heardMs: 0 });
+    collector.event({ kind: "speech", tMs: 0, microTurn: 0, text });
+    expect(collector.marks.map((mark) => mark.text)).toEqual(["[2Jgone here 31m", "[2Jgone here 31m"]);
+    expect(eventLine({ kind: "text", tMs: 0, microTurn: 0, text })).toBe(
+      "  0:00.0  shows    [2Jgone here 31m",
+    );
+  });
+
   test("names a file by its own name", () => {
     const collector = new Collector();
     const device = "file camera /home/ann/films/squat.mp4";
