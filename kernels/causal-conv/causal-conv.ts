@@ -50,13 +50,18 @@ const BINDINGS = ["read", "read", "read", "read", "readWrite", "readWrite", "uni
  */
 const BUSY_THREADS = 16384;
 
+/** Positions that share one reading of the weights, of so many in a frame. */
+export function convTile(positions: number): ConvTiling["tile"] {
+  return positions >= 4 ? 4 : positions >= 2 ? 2 : 1;
+}
+
 /** As many threads to an item as keep a GPU busy, as long as each has several inputs of each tap. */
 export function defaultConvTiling(
   gpu: Gpu,
   weights: Pick<ConvWeights, "inChannels" | "outChannels">,
   positions: number,
 ): ConvTiling {
-  const tile = positions >= 4 ? 4 : positions >= 2 ? 2 : 1;
+  const tile = convTile(positions);
   if (gpu.adapter.isSoftware) return { tile, items: 8, splits: 1 };
   const items = (Math.ceil(positions / tile) * weights.outChannels) / 4;
   let splits = 1;

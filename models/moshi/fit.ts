@@ -3,7 +3,7 @@ import { MATRIX_BITS } from "../../kernels/matrix.ts";
 import { FRAME_RATE_HZ, type MoshiConfig, type TransformerConfig } from "./config.ts";
 import type { WeightFormats } from "./gpu/weights.ts";
 
-/** What a language model of the family asks of an adapter for one frame. */
+/** What a part of a session asks of an adapter for one frame: the language model, the codec, or both. */
 export interface FrameCost {
   /** Of weights that are read, by the format that they are held in. */
   weightBytes: Readonly<Record<WeightFormats["temporal"], number>>;
@@ -93,6 +93,17 @@ export function frameCost(config: MoshiConfig, options: FrameCostOptions): Frame
     if (demux) dispatches += 2;
   }
   return { weightBytes, cacheBytes, dispatches, memoryBytes: memoryBytes + heldBytes };
+}
+
+/** What both ask together. */
+export function addCosts(a: FrameCost, b: FrameCost): FrameCost {
+  const of = (format: WeightFormats["temporal"]) => a.weightBytes[format] + b.weightBytes[format];
+  return {
+    weightBytes: { f32: of("f32"), f16: of("f16"), q8: of("q8"), q4: of("q4") },
+    cacheBytes: a.cacheBytes + b.cacheBytes,
+    dispatches: a.dispatches + b.dispatches,
+    memoryBytes: a.memoryBytes + b.memoryBytes,
+  };
 }
 
 /** Seconds that a frame takes: every byte through the adapter at its pace, and every dispatch after the one before it. */

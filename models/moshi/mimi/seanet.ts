@@ -130,7 +130,7 @@ export function layerContext(layer: SeanetLayer): number {
 }
 
 /** Whether a layer reads or writes samples, which stand several to a row. */
-function isFolded({ inChannels, outChannels }: SeanetLayer): boolean {
+export function isFolded({ inChannels, outChannels }: SeanetLayer): boolean {
   return inChannels === 1 || outChannels === 1;
 }
 

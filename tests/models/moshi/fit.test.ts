@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { attentionDispatches } from "../../../kernels/attention/attention.ts";
-import { type FrameCostOptions, frameCost, frameSeconds, realTimeFactor } from "../../../models/moshi/fit.ts";
+import { codecCost, codecUse } from "../../../models/moshi/codec-cost.ts";
+import {
+  addCosts,
+  type FrameCostOptions,
+  frameCost,
+  frameSeconds,
+  realTimeFactor,
+} from "../../../models/moshi/fit.ts";
 import { createLanguageModel } from "../../../models/moshi/gpu/gpu-language-model.ts";
 import { RELEASED_MODELS, releasedModel } from "../../../models/moshi/released.ts";
 import { describeOnGpu, gaussian } from "../../kernels/harness.ts";
@@ -91,6 +98,64 @@ describe("what a frame costs", () => {
     };
     expect(frameSeconds(cost, speed)).toBeCloseTo(0.02 + 0.02 + 0.005 + 0.005, 12);
     expect(realTimeFactor(0.04)).toBe(2);
+  });
+
+  test("the codec takes the memory of its published file, and the dispatches that were counted of it", () => {
+    const both = { encodes: true, decodes: true, nCodebooks: 32 };
+    const { memoryBytes, cacheBytes } = codecCost(both, () => 1);
+    // Two directions of 8 layers' keys and values of 512, for 250 positions.
+    expect(cacheBytes).toBe(2 * 8 * 2 * 512 * 250 * 4);
+    // Ours has the quantiser's output projections multiplied into the upsampling, and samples in rows of four.
+    expect((memoryBytes - cacheBytes) / 384_644_900).toBeCloseTo(1, 1.7);
+    const codec = (use: Partial<typeof both>) => codecCost({ ...both, nCodebooks: 8, ...use }, () => 1);
+    expect(codec({ decodes: false }).dispatches).toBe(88);
+    expect(codec({ encodes: false }).dispatches).toBe(80);
+    expect(codec({}).dispatches).toBe(168);
+    expect(codecCost(both, () => 2).dispatches).toBe(112 + 80 + 16);
+  });
+
+  test("a convolution's weights are read by every four positions", () => {
+    const heard = codecCost({ encodes: true, decodes: false, nCodebooks: 1 }, () => 1).weightBytes.f32;
+    // By hand, the released encoder from the samples on: folded, then residual and strided convolutions, then the last.
+    const seanet =
+      120 * 3 * 4 * 256 +
+      480 * (3 * 64 * 32 + 32 * 64) +
+      120 * 8 * 64 * 128 +
+      120 * (3 * 128 * 64 + 64 * 128) +
+      24 * 10 * 128 * 256 +
+      24 * (3 * 256 * 128 + 128 * 256) +
+      4 * 12 * 256 * 512 +
+      4 * (3 * 512 * 256 + 256 * 512) +
+      1 * 16 * 512 * 1024 +
+      1 * 3 * 1024 * 512;
+    const transformer = 8 * (4 * 512 ** 2 + 2 * 512 * 2048);
+    const quantizer = 4 * 512 ** 2 + 2 * 256 * 512 + 2048 * 256;
+    expect(heard).toBe(4 * (seanet + transformer + quantizer));
+  });
+
+  test("who only hears or only speaks needs one direction of the codec", () => {
+    const use = (name: string) => codecUse(releasedModel(name)!.config);
+    expect(use("stt-1b")).toEqual({ encodes: true, decodes: false, nCodebooks: 32 });
+    expect(use("tts-1.6b")).toEqual({ encodes: false, decodes: true, nCodebooks: 32 });
+    for (const name of ["moshi-7b", "personaplex-7b", "hibiki-1b"])
+      expect(use(name), name).toEqual({ encodes: true, decodes: true, nCodebooks: 8 });
+  });
+
+  test("what two parts cost is added up", () => {
+    const cost = {
+      weightBytes: { f32: 1, f16: 2, q8: 3, q4: 4 },
+      cacheBytes: 5,
+      dispatches: 6,
+      memoryBytes: 7,
+    };
+    expect(
+      addCosts(cost, { ...cost, weightBytes: { f32: 10, f16: 20, q8: 30, q4: 40 }, dispatches: 60 }),
+    ).toEqual({
+      weightBytes: { f32: 11, f16: 22, q8: 33, q4: 44 },
+      cacheBytes: 10,
+      dispatches: 66,
+      memoryBytes: 14,
+    });
   });
 
   test.each([

@@ -1,4 +1,6 @@
 import { expect, it } from "vitest";
+import { attentionDispatches } from "../../../../kernels/attention/attention.ts";
+import { codecCost } from "../../../../models/moshi/codec-cost.ts";
 import type { MimiConfig } from "../../../../models/moshi/mimi/config.ts";
 import { createMimi } from "../../../../models/moshi/mimi/mimi.ts";
 import { openSafetensors } from "../../../../models/tensors/safetensors.ts";
@@ -66,6 +68,10 @@ describeOnGpu("mimi", (gpu) => {
       encode: seanet + 2 * 8 + 2 + 5,
       decode: 2 + 2 * 8 + seanet,
     });
+    const { encode, decode } = mimi.nDispatches;
+    const use = { encodes: true, decodes: true, nCodebooks: SMALL.nCodebooksUsed };
+    const reckoned = codecCost(use, (shape) => attentionDispatches(gpu, shape), SMALL);
+    expect(reckoned.dispatches).toBe(encode + decode);
   });
 
   it("begins anew after a reset, to the bit", async () => {
