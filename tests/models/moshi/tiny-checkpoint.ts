@@ -1,9 +1,11 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { RELEASED_MIMI } from "../../../models/moshi/mimi/config.ts";
 import { gaussian } from "../../kernels/harness.ts";
 import { type StoredTensor, safetensorsFile, storeF32 } from "../native/safetensors-file.ts";
 import { randomCheckpoint, SMALL } from "./gpu/random-checkpoint.ts";
+import { configJsonOf } from "./mimi/config-json.ts";
 
 /** Spells its unknown characters in bytes: some 300 pieces. */
 const TOKENIZER = fileURLToPath(new URL("./sentencepiece/bytes.model", import.meta.url));
@@ -70,41 +72,12 @@ export async function writeTinyCheckpoint(
 /** @param bins entries of each codebook: the language model's `card`. */
 export function mimiConfigJson(bins = TINY_MOSHI.card): object {
   const { dim, nFilters, nHeads, nLayers, ffDim, context, inner, nCodebooks } = MIMI;
-  return {
-    channels: 1,
-    sample_rate: 24_000,
-    frame_rate: 12.5,
-    seanet: {
-      channels: 1,
-      dimension: dim,
-      causal: true,
-      n_filters: nFilters,
-      n_residual_layers: 1,
-      activation: "ELU",
-      compress: 2,
-      dilation_base: 2,
-      kernel_size: 7,
-      residual_kernel_size: 3,
-      last_kernel_size: 3,
-      norm: "none",
-      pad_mode: "constant",
-      ratios: RATIOS,
-      true_skip: true,
-    },
-    transformer: {
-      d_model: dim,
-      num_heads: nHeads,
-      num_layers: nLayers,
-      causal: true,
-      context,
-      max_period: 10_000,
-      gating: "none",
-      norm: "layer_norm",
-      positional_embedding: "rope",
-      dim_feedforward: ffDim,
-    },
-    quantizer: { dimension: inner, n_q: nCodebooks, bins },
-  };
+  return configJsonOf({
+    seanet: { ...RELEASED_MIMI.seanet, nFilters, ratios: RATIOS },
+    transformer: { dim, nHeads, nLayers, ffDim, context, maxPeriod: 10_000 },
+    quantizer: { dim: inner, nCodebooks, bins },
+    nCodebooksUsed: nCodebooks,
+  });
 }
 
 /** Names and shapes of the released codec, in small. */

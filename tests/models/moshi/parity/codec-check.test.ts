@@ -2,52 +2,24 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { RELEASED_MIMI } from "../../../../models/moshi/mimi/config.ts";
 import type { ParityBackend } from "../../../../models/moshi/parity/backend.ts";
 import { checkCodec } from "../../../../models/moshi/parity/codec-check.ts";
 import { findParitySets } from "../../../../models/moshi/parity/parity-set.ts";
 import type { OutputReport } from "../../../../models/moshi/parity/report.ts";
+import { configJsonOf } from "../mimi/config-json.ts";
 import { type SetTensors, writeTensors } from "./small-set.ts";
 
 const FRAMES = 3;
 const BOOKS = 3;
 const DIM = 16;
 
-const CONFIG = {
-  sample_rate: 24_000,
-  frame_rate: 12.5,
-  channels: 1,
-  seanet: {
-    channels: 1,
-    dimension: DIM,
-    causal: true,
-    n_filters: 4,
-    n_residual_layers: 1,
-    activation: "ELU",
-    compress: 2,
-    dilation_base: 2,
-    kernel_size: 7,
-    residual_kernel_size: 3,
-    last_kernel_size: 3,
-    norm: "none",
-    pad_mode: "constant",
-    ratios: [8, 6, 5, 4],
-    true_skip: true,
-  },
-  transformer: {
-    d_model: DIM,
-    num_heads: 2,
-    num_layers: 1,
-    causal: true,
-    context: 8,
-    max_period: 10_000,
-    gating: "none",
-    norm: "layer_norm",
-    positional_embedding: "rope",
-    dim_feedforward: 32,
-  },
-  quantizer: { dimension: 8, n_q: BOOKS, bins: 32 },
-  num_codebooks_used: BOOKS,
-};
+const CONFIG = configJsonOf({
+  seanet: { ...RELEASED_MIMI.seanet, nFilters: 4 },
+  transformer: { dim: DIM, nHeads: 2, nLayers: 1, ffDim: 32, context: 8, maxPeriod: 10_000 },
+  quantizer: { dim: 8, nCodebooks: BOOKS, bins: 32 },
+  nCodebooksUsed: BOOKS,
+});
 
 const latentAt = (t: number): number[] => Array.from({ length: DIM }, (_, i) => Math.sin(t * 10 + i));
 const codeAt = (book: number, t: number): number => (5 * book + 3 * t) % 32;
