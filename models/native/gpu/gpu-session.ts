@@ -258,13 +258,12 @@ export class GpuSession implements NativeBackend {
     this.#counts.said = said - past.reduce((n, turn) => n + turn.said.length, 0);
     for (const { block, said: tokens } of past) {
       await this.#listen(block);
-      if (tokens.length === 0) continue;
-      const rows = tokens.map((id, i) => {
+      // One by one, as they were fed back: each sees what the ring still held then, and none takes another's slot.
+      for (const [i, id] of tokens.entries()) {
         const row = toRow(planSaid(config, this.#counts, block.turn, i, id), block.turn);
+        await this.#submit([row], { turn: block.turn, pcm: null, video: null, told: [] }, false);
         this.#counts.said++;
-        return row;
-      });
-      await this.#submit(rows, { turn: block.turn, pcm: null, video: null, told: [] }, false);
+      }
     }
     await this.#engine.gpu.device.queue.onSubmittedWorkDone();
     this.#engine.gpu.throwIfFailed();

@@ -34,11 +34,7 @@ export class NetworkState {
     const nTiles = tileCount(config);
     const buffer = (label: string, words: number) => createBuffer(gpu, { label, sizeBytes: words * 4 });
     this.layout = cacheLayout(config);
-    // An output block is read in as rows too, when a session is replayed.
-    this.maxRows = Math.max(
-      nAudio + nTiles + limits.textTokensPerMicroTurn + 1,
-      limits.outputTokensPerMicroTurn,
-    );
+    this.maxRows = nAudio + nTiles + limits.textTokensPerMicroTurn + 1;
     this.input = new InputBuffer(gpu, config, this.maxRows);
     this.decodeRow = createBuffer(gpu, { label: "decode row", sizeBytes: ROW_BYTES });
     this.decodeStep = createBuffer(gpu, { label: "decode step", sizeBytes: STEP_BYTES, role: "step" });

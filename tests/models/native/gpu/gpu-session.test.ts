@@ -16,7 +16,7 @@ import { createCpuBackend } from "../../../../models/native/cpu/cpu-backend.ts";
 import { GpuSession } from "../../../../models/native/gpu/gpu-session.ts";
 import { planInput, type TokenCounts } from "../../../../models/native/sequence.ts";
 import { Readback } from "../../../../src/gpu/readback.ts";
-import { describeOnGpu, readBack } from "../../../kernels/harness.ts";
+import { describeOnGpu, expectClose, readBack } from "../../../kernels/harness.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
 import { randomBlocks, type ScenarioOptions } from "../scenario.ts";
 
@@ -258,6 +258,26 @@ describeOnGpu("GPU session", () => {
     }
     expect(broken).toEqual(unbroken);
     expect(unbroken.flat().length).toBeGreaterThan(perceptionTurns);
+  });
+
+  it("fills a lost memory again token by token, where a block is longer than the ring of what was said", async () => {
+    const { config } = checkpoint;
+    const short = { ...checkpoint, config: { ...config, memory: { ...config.memory, saidTokens: 3 } } };
+    const forgetful = await GpuSession.create({ checkpoint: short, sampling: GREEDY, weights: "f32" });
+    const blocks = randomBlocks(config, { turns: config.memory.perceptionTurns, seed: 16 });
+    const keys = async (): Promise<Float32Array> =>
+      new Float32Array(await readBack(forgetful.gpu, forgetful.network.state.caches.at(-1)!.keys));
+    const unbroken = await speak(forgetful, oneByOne(blocks));
+    const before = await keys();
+    await forgetful.reset();
+    const broken = await speak(forgetful, oneByOne(blocks.slice(0, -1)));
+    forgetful.gpu.device.destroy();
+    broken.push(await forgetful.step(blocks.slice(-1)));
+    expect(broken).toEqual(unbroken);
+    expect(Math.max(...unbroken.slice(0, -1).map((tokens) => tokens.length - 1))).toBeGreaterThan(3);
+    // The same sums in the same order, but for how many rows share a reading of a matrix.
+    expectClose(await keys(), before, { absolute: 1e-5 });
+    await forgetful.close();
   });
 
   it("remembers after a loss what the rings remember", async () => {
