@@ -58,11 +58,6 @@ export async function createGatedMlps(gpu: Gpu, spec: GatedMlpSpec): Promise<Dis
   return runsOf(gateUp).map((run) => runDispatch(gpu, spec, run, tilings, pipelines));
 }
 
-/** Dispatches for a matrix of `2 outCols` rows in parts of `partRows`; see `createGatedMlps`. */
-export function countGatedMlps(outCols: number, partRows: number): number {
-  return cutsOf(outCols, partRows).length - 1;
-}
-
 /** Outputs [first, first + count), the part that holds their gates and the one that holds their ups. */
 interface Run {
   first: number;

@@ -226,8 +226,10 @@ test.each([
     for (const [part, tensor] of Object.entries(parts)) stored[name.replace(/weight$/, part)] = tensor;
   }
   const path = write("mlx-packed.safetensors", stored);
+  const file = await openPublished(path, { schedule: SCHEDULE });
+  expect(file.tensors.get("text_linear.weight")!.dtype).toBe(`Q${bits}_MLX`);
   // The group's value is one rounding of f32 away at the most.
-  await expectArrays(await openPublished(path, { schedule: SCHEDULE }), rounded, 1e-6);
+  await expectArrays(file, rounded, 1e-6);
 });
 
 test("bitsandbytes' rows of int8, with projections one by one", async () => {
