@@ -30,7 +30,13 @@ export async function modelsQuantize(invocation: Invocation): Promise<number> {
   if (!json) io.out(summary(tensors, resolve(to)));
   if (values.parity === true) {
     const { compareSets } = await import("./parity.ts");
-    await compareSets(await findParitySets(resolve(to)), { weights: format, asJson: json, io });
+    const isRight = await compareSets(await findParitySets(resolve(to)), {
+      weights: format,
+      asJson: json,
+      io,
+    });
+    // Not the logits, which nothing is asked of: what no weight has a part in.
+    if (!isRight) return EXIT.failure;
   }
   return EXIT.ok;
 }
