@@ -161,10 +161,11 @@ describe("captions", () => {
       { text: "how", startMs: 200 },
       { text: "many", startMs: 440 },
       { text: "are", startMs: 680 },
+      { text: "done", startMs: 1300 },
       { text: "there", startMs: 2600 },
     ];
     expect(webVtt([{ text: " 3", startMs: 1500, endMs: 1800, whole: true }], heard)).toBe(
-      "WEBVTT\n\n00:00:00.200 --> 00:00:01.100\nhow many are\n\n00:00:01.500 --> 00:00:02.400\n3\n\n" +
+      "WEBVTT\n\n00:00:00.200 --> 00:00:01.700\nhow many are done\n\n00:00:01.500 --> 00:00:02.400\n3\n\n" +
         "00:00:02.600 --> 00:00:03.500\nthere\n",
     );
   });

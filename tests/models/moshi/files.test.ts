@@ -32,6 +32,7 @@ test("files are found by their usual names", async () => {
     mimi: join(directory, "mimi-tiny@1.safetensors"),
     mimiConfig: join(directory, "mimi_config.json"),
     tokenizer: join(directory, "tokenizer.model"),
+    vision: null,
   });
   expect(config.context).toBe(TINY_MOSHI.context);
 });
