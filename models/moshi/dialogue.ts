@@ -103,8 +103,8 @@ export interface SpeakingDialogueOptions {
   text: Pick<TextStream, "push" | "reset">;
   /** Brought before each conversation. */
   prompt?: () => Promise<void>;
-  /** Turns a picture into the tokens that `source.see` is given. */
-  look?: (picture: Picture) => Promise<Float32Array>;
+  /** Turns a picture into the tokens that `source.see` is given, a part of the work in each frame. */
+  look?: (picture: Picture) => AsyncGenerator<void, Float32Array, void>;
 }
 
 /**
@@ -143,6 +143,8 @@ export class SpeakingDialogue implements Dialogue {
   #input: "open" | "ending" | "ended" = "open";
   /** True when a translation is complete. */
   #isOver = false;
+  /** A picture that is being taken in. */
+  #looking: AsyncGenerator<void, Float32Array, void> | null = null;
 
   constructor(options: SpeakingDialogueOptions) {
     this.#options = options;
@@ -152,6 +154,7 @@ export class SpeakingDialogue implements Dialogue {
     const { source, tap, codec, text, prompt } = this.#options;
     this.#input = "open";
     this.#isOver = false;
+    await this.#lookAt(null);
     await source.reset();
     await prompt?.();
     tap.take();
@@ -161,8 +164,9 @@ export class SpeakingDialogue implements Dialogue {
 
   async step({ pcm, isLast, picture }: HeardFrame): Promise<FrameReply> {
     if (this.#isOver) return { tokens: [], sound: null, text: "", captions: [] };
-    const { source, tap, codec, voiceCodebooks, text, look } = this.#options;
-    if (picture && look) source.see?.(await look(picture));
+    const { source, tap, codec, voiceCodebooks, text } = this.#options;
+    if (picture) await this.#lookAt(picture);
+    await this.#takeIn();
     // The codec hears all that there is, so that it knows what comes before the next frame.
     const codes = await codec.encode(soundOf(pcm));
     const ends = this.#input === "ending" && source.endInput !== undefined;
@@ -176,6 +180,21 @@ export class SpeakingDialogue implements Dialogue {
       text: text.push(frame?.[0] ?? TEXT_PAD),
       captions: [],
     };
+  }
+
+  /** Gives up the picture before. */
+  async #lookAt(picture: Picture | null): Promise<void> {
+    await this.#looking?.return(new Float32Array());
+    this.#looking = (picture && this.#options.look?.(picture)) ?? null;
+  }
+
+  async #takeIn(): Promise<void> {
+    const looking = this.#looking;
+    // What throws is over.
+    this.#looking = null;
+    const part = await looking?.next();
+    if (part?.done) this.#options.source.see?.(part.value);
+    else this.#looking = looking;
   }
 }
 

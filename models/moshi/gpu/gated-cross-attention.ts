@@ -47,7 +47,7 @@ export class GatedCrossAttention {
     gpu: Gpu,
     transformer: Transformer,
     weights: GatedCrossWeights,
-    spec: TemporalSpec & { maxImageTokens: number },
+    spec: TemporalSpec,
   ): Promise<GatedCrossAttention> {
     const { sequences, cacheFormat, frame, steps, maxImageTokens } = spec;
     const { temporal } = spec.config;

@@ -13,7 +13,7 @@ import { WeightLoader } from "./weight-loader.ts";
 import { loadDepth, loadTemporal, type WeightFormats } from "./weights.ts";
 
 /** Of an image of the released encoder: 32 by 32 patches. */
-export const IMAGE_TOKENS = 1024;
+const IMAGE_TOKENS = 1024;
 
 export interface NetworkOptions extends LanguageModelOptions {
   formats: WeightFormats;

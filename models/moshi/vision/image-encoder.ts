@@ -77,18 +77,22 @@ export class ImageEncoder {
   }
 
   /**
-   * Encodes a picture.
+   * Encodes a picture, one layer between two yields: on a small machine all of it takes longer than a session may stand still.
+   * Whoever gives up calls `return`.
    *
-   * @param rgb (imageSize, imageSize, 3) u8. Borrowed.
+   * @param rgb (imageSize, imageSize, 3) u8. Borrowed until the first yield.
    * @returns   (tokens, outDim) f32 row-major; patches row by row.
    * @throws RuntimeError "shape-mismatch" for another size, "invalid-checkpoint" if the file has changed since.
    */
-  async encode(rgb: Uint8Array): Promise<Float32Array> {
+  async *encode(rgb: Uint8Array): AsyncGenerator<void, Float32Array, void> {
     let x = patchesOf(rgb, this.config);
     const file = await openPublished(this.#path);
     try {
       x = await run(this.#embedding, file, EMBEDDINGS, x);
-      for (let i = 0; i < this.config.nLayers; i++) x = await run(this.#layer, file, layerPrefix(i), x);
+      for (let i = 0; i < this.config.nLayers; i++) {
+        yield;
+        x = await run(this.#layer, file, layerPrefix(i), x);
+      }
       x = await run(this.#projection, file, ENCODER, x);
     } finally {
       await file.close();

@@ -131,8 +131,10 @@ export async function buildDialogue(
   };
 }
 
-function lookWith(encoder: ImageEncoder): (picture: Picture) => Promise<Float32Array> {
-  return async (picture) => encoder.encode(await squareOf(picture, encoder.config.imageSize));
+function lookWith(encoder: ImageEncoder): (picture: Picture) => ReturnType<ImageEncoder["encode"]> {
+  return async function* (picture) {
+    return yield* encoder.encode(await squareOf(picture, encoder.config.imageSize));
+  };
 }
 
 /** What makes the tokens, what it is prompted with, and how that is changed. */

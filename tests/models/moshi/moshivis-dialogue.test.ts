@@ -23,10 +23,11 @@ class SeeingModel extends ScriptedModel {
   }
 }
 
-test("a picture reaches the step of its frame as tokens, and no other step", async () => {
+test("a picture reaches one step as tokens, when all of it is taken in", async () => {
   const model = new SeeingModel(2, () => ({ text: 3 }));
   const tap = new TokenTap(model);
   const looked: number[] = [];
+  let ended = 0;
   const dialogue = new SpeakingDialogue({
     source: new MoshiSource(new Generation(tap, LAYOUT)),
     tap,
@@ -37,9 +38,14 @@ test("a picture reaches the step of its frame as tokens, and no other step", asy
     },
     voiceCodebooks: 2,
     text: { push: () => "", reset: () => {} },
-    look: async ({ rgb }) => {
-      looked.push(rgb[0]!);
-      return Float32Array.of(rgb[0]!, 0.5);
+    look: async function* ({ rgb }) {
+      try {
+        looked.push(rgb[0]!);
+        yield;
+        return Float32Array.of(rgb[0]!, 0.5);
+      } finally {
+        ended++;
+      }
     },
   });
   const heard: HeardFrame = { pcm: null, isLast: false };
@@ -49,16 +55,19 @@ test("a picture reaches the step of its frame as tokens, and no other step", asy
     for (const given of frames) await dialogue.step(given);
     return model.images.map((image) => (image ? [...image] : image));
   };
-  // The first frame is two steps.
-  expect(await run([heard, heard, { ...heard, picture: picture(7) }, heard])).toEqual([
-    undefined,
-    undefined,
-    undefined,
-    [7, 0.5],
-    undefined,
-  ]);
-  expect(await run([{ ...heard, picture: picture(8) }, heard])).toEqual([[8, 0.5], undefined, undefined]);
-  expect(looked).toEqual([7, 8]);
+  // The first frame is two steps; the picture is taken in over two frames, its own and the next.
+  const none = undefined;
+  const seven = await run([heard, heard, { ...heard, picture: picture(7) }, heard, heard]);
+  expect(seven).toEqual([none, none, none, none, [7, 0.5], none]);
+  const eight = await run([{ ...heard, picture: picture(8) }, heard, heard]);
+  expect(eight).toEqual([none, none, [8, 0.5], none]);
+  // A conversation that ends first gives the picture up, and so does a newer one.
+  expect(await run([heard, { ...heard, picture: picture(9) }])).toEqual([none, none, none]);
+  expect(ended).toBe(2);
+  const newer = await run([{ ...heard, picture: picture(1) }, { ...heard, picture: picture(2) }, heard]);
+  expect(newer).toEqual([none, none, none, [2, 0.5]]);
+  expect(looked).toEqual([7, 8, 9, 1, 2]);
+  expect(ended).toBe(5);
 });
 
 /** Tells of the pictures that it is given; `loses` names a call in which it loses its device. */

@@ -27,13 +27,23 @@ async function written(name: string, spoil: (tower: ReturnType<typeof randomTowe
   return { tower, options: { path, outDim: OUT_DIM } };
 }
 
+async function encoded(encoder: ImageEncoder, rgb: Uint8Array) {
+  const work = encoder.encode(rgb);
+  for (let parts = 1; ; parts++) {
+    const { done, value } = await work.next();
+    if (done) return { tokens: value, parts };
+  }
+}
+
 test("a picture becomes the tokens that double precision gives", { timeout: TIMEOUT_MS }, async () => {
   const { tower, options } = await written("tower.safetensors");
   const encoder = await ImageEncoder.open(options);
   expect(encoder.config).toEqual(SMALL_TOWER);
   for (const seed of [1, 2]) {
     const expected = referenceTokens(picture(seed), SMALL_TOWER, (name) => tower[name]!.data, OUT_DIM);
-    const tokens = await encoder.encode(picture(seed));
+    const { tokens, parts } = await encoded(encoder, picture(seed));
+    // One layer at a time: the patches before the first, the projection with the last.
+    expect(parts).toBe(SMALL_TOWER.nLayers + 1);
     expectWithin(
       tokens,
       expected.flatMap((row) => [...row]),
@@ -45,7 +55,7 @@ test("a picture becomes the tokens that double precision gives", { timeout: TIME
 
 test("a picture of another size is refused", { timeout: TIMEOUT_MS }, async () => {
   const encoder = await ImageEncoder.open((await written("size.safetensors")).options);
-  await expect(encoder.encode(new Uint8Array(240))).rejects.toThrow(
+  await expect(encoded(encoder, new Uint8Array(240))).rejects.toThrow(
     "image encoder: a picture holds 240 elements, expected 243",
   );
   await encoder.close();
