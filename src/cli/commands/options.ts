@@ -47,11 +47,6 @@ export const RUN_OPTIONS = {
     value: "FILE.vtt",
     help: "writes the words that sounded, and those that speech to text heard, as WebVTT",
   },
-  captions: {
-    type: "string",
-    value: "FILE.vtt",
-    help: "writes the words that sounded, and those that speech to text heard, as WebVTT",
-  },
   screen: {
     type: "string",
     value: "[HOST:PORT]",
