@@ -119,7 +119,7 @@ describeOnGpu("rotary-cache", (gpu) => {
     const cacheLength = expected.keys.length;
     const sevens = new Float32Array(cacheLength).fill(-7);
     const [untouched, words] = format === "f16" ? [toHalves(sevens), cacheLength / 2] : [sevens, cacheLength];
-    const q = output(gpu, "q", expectedQ.length || 1);
+    const q = output(gpu, "q", Math.max(2, expectedQ.length)); // a pair at least: what the shader reads at once
     const keys = output(gpu, "keys", words, untouched);
     const values = output(gpu, "values", words, untouched);
     const read = async ({ f32, u32 }: typeof keys) =>
