@@ -1,6 +1,6 @@
-"""Writes a trained model as a checkpoint folder, and a small fixture by which the runtime is held to this network.
+"""Writes a trained model, or the mean of several's weights, as a checkpoint folder, and a small fixture by which the runtime is held to this network.
 
-    python export.py runs/a/last.pt ../shipped [--speak-bias 0.5]
+    python export.py runs/a/last.pt [runs/b/last.pt ...] ../shipped [--speak-bias 0.5]
     python export.py --fixture ../../../tests/fixtures/native-tiny
 """
 
@@ -28,6 +28,12 @@ def write_checkpoint(model: Native, folder: str) -> None:
         f.write("\n")
     if os.path.abspath(TOKENIZER) != os.path.abspath(os.path.join(folder, "tokenizer.json")):
         shutil.copy(TOKENIZER, folder)
+
+
+def mean_weights(paths: list[str]) -> dict[str, torch.Tensor]:
+    """Runs that go on from one another lie close enough for the mean of their weights to be a network, often a better one (Wortsman et al., 2022)."""
+    states = [torch.load(path)["model"] for path in paths]
+    return {name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype) for name, value in states[0].items()}
 
 
 def shrink(config: dict) -> dict:
@@ -64,18 +70,20 @@ def write_fixture(folder: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("checkpoint", nargs="?")
-    parser.add_argument("folder", nargs="?")
+    parser.add_argument("paths", nargs="*", help="one checkpoint or more, and the folder to write")
     parser.add_argument("--fixture")
     parser.add_argument("--speak-bias", type=float, default=0.0, help="taken off the logit of silence: more numbers, said sooner")
     parser.add_argument("--yield-bias", type=float, default=0.0, help="added to the logit of giving way; choose both on generated data (thresholds.py)")
     args = parser.parse_args()
     if args.fixture:
         write_fixture(args.fixture)
+    elif len(args.paths) < 2:
+        parser.error("expected CHECKPOINT... FOLDER")
     else:
+        *checkpoints, folder = args.paths
         model = Native(load_config(CONFIG))
-        model.load_state_dict(torch.load(args.checkpoint)["model"])
+        model.load_state_dict(mean_weights(checkpoints))
         with torch.no_grad():
             model.head_bias[NEXT] -= args.speak_bias
             model.head_bias[YIELD] += args.yield_bias
-        write_checkpoint(model, args.folder)
+        write_checkpoint(model, folder)
