@@ -3,18 +3,18 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { RealClock } from "../../../src/core/clock.ts";
-import type { ReasonerEvent } from "../../../src/core/micro-turn.ts";
-import { ReasonerClient } from "../../../src/reasoner/device/client.ts";
-import { MqttLink } from "../../../src/reasoner/link/mqtt-link.ts";
-import { Outbox } from "../../../src/reasoner/outbox/outbox.ts";
-import type { Request } from "../../../src/reasoner/protocol/messages.ts";
-import { FaultyProxy } from "../parts/faulty-proxy.ts";
-import { describeWithBroker, Mosquitto } from "../parts/mosquitto.ts";
-import { ScriptedWorker } from "./scripted-worker.ts";
-import { DEVICE, emptySnapshot, outboxFolder } from "./session-setup.ts";
+import { RealClock } from "../../src/core/clock.ts";
+import type { ReasonerEvent } from "../../src/core/micro-turn.ts";
+import { ReasonerClient } from "../../src/reasoner/device/client.ts";
+import { MqttLink } from "../../src/reasoner/link/mqtt-link.ts";
+import { Outbox } from "../../src/reasoner/outbox/outbox.ts";
+import type { Request } from "../../src/reasoner/protocol/messages.ts";
+import { ScriptedWorker } from "../reasoner/device/scripted-worker.ts";
+import { DEVICE, emptySnapshot, outboxFolder } from "../reasoner/device/session-setup.ts";
+import { FaultyProxy } from "../reasoner/parts/faulty-proxy.ts";
+import { describeWithBroker, Mosquitto } from "../reasoner/parts/mosquitto.ts";
 
-const flooderPath = fileURLToPath(new URL("./flooder.ts", import.meta.url));
+const flooderPath = fileURLToPath(new URL("../reasoner/device/flooder.ts", import.meta.url));
 const RECONNECT = { reconnectMs: { first: 50, max: 200 } };
 
 describeWithBroker("a device on a real broker", () => {
