@@ -136,7 +136,7 @@ describeWithSocat("a session with a board on a port", () => {
     expect(indices).toEqual(indices.map((_, index) => index));
     // The model is told of each loss and each return, in turn.
     const states = heard().flatMap((event) => (event.kind === "device" ? [event.state] : []));
-    expect(states.length).toBeGreaterThanOrEqual(200);
+    expect(states.length).toBeGreaterThanOrEqual(PORT_KILLS);
     states.forEach((state, at) => {
       if (at > 0) expect(state).not.toBe(states[at - 1]);
     });
