@@ -1,6 +1,6 @@
-import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
-import { stderrLog } from "../../../src/core/log.ts";
-import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
+import type { RuntimeError } from "../../../src/core/errors.ts";
+import type { Gpu, GpuOptions } from "../../../src/gpu/device.ts";
+import { buildOnDevice, isDeviceLoss, rebuildAfterLoss } from "../../../src/gpu/device-loss.ts";
 import { type Conversation, usualConversation } from "../conversation.ts";
 import type { FrameReply, HeardFrame } from "../dialogue.ts";
 import type { MoshiFiles } from "../files.ts";
@@ -64,7 +64,7 @@ export class Engine {
       for (const frame of frames) replies.push(await this.#built.dialogue.step(frame));
       return { replies, isNew: false, adapter: this.ready.adapter };
     } catch (error) {
-      if (!isLoss(error)) throw error;
+      if (!isDeviceLoss(error)) throw error;
       await this.#rebuild(error);
       return { replies: [], isNew: true, adapter: this.ready.adapter };
     }
@@ -85,7 +85,7 @@ export class Engine {
     try {
       await this.#built.dialogue.reset();
     } catch (error) {
-      if (!isLoss(error)) throw error;
+      if (!isDeviceLoss(error)) throw error;
       await this.#rebuild(error);
     }
   }
@@ -95,37 +95,22 @@ export class Engine {
   }
 
   async #rebuild(loss: RuntimeError): Promise<void> {
-    const beganMs = performance.now();
     this.gpu.close();
-    try {
+    await rebuildAfterLoss({ part: "moshi model", loss }, async () => {
       this.#built = await build(this.#options, this.#gpuOptions, this.#conversation);
       await this.#built.dialogue.reset();
-    } catch (cause) {
-      throw new RuntimeError("gpu-device-lost", {
-        part: "moshi model",
-        problem: `${loss.message}; it could not be rebuilt: ${messageOf(cause)}`,
-        cause,
-      });
-    }
-    const tookMs = Math.round(performance.now() - beganMs);
-    stderrLog.write("warning", "moshi model", `the device was lost; rebuilt in ${tookMs} ms`);
+      return "";
+    });
   }
 }
 
-async function build(
+function build(
   { files, weights }: EngineOptions,
   gpuOptions: GpuOptions,
   conversation: Conversation,
 ): Promise<Built> {
-  const gpu = await openGpu(gpuOptions);
-  try {
-    return { gpu, ...(await buildDialogue(gpu, files, weights, conversation)) };
-  } catch (error) {
-    gpu.close();
-    throw error;
-  }
-}
-
-function isLoss(error: unknown): error is RuntimeError {
-  return error instanceof RuntimeError && error.code === "gpu-device-lost";
+  return buildOnDevice(gpuOptions, async (gpu) => ({
+    gpu,
+    ...(await buildDialogue(gpu, files, weights, conversation)),
+  }));
 }

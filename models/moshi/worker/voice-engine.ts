@@ -1,6 +1,5 @@
-import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
-import { stderrLog } from "../../../src/core/log.ts";
-import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
+import type { Gpu, GpuOptions } from "../../../src/gpu/device.ts";
+import { buildOnDevice, isDeviceLoss, rebuildAfterLoss } from "../../../src/gpu/device-loss.ts";
 import type { MoshiFiles } from "../files.ts";
 import type { SpeechReply, SpokenText } from "../text-to-speech/spoken-text.ts";
 import { buildVoice, type VoiceSettings } from "./build-voice.ts";
@@ -48,38 +47,20 @@ export class VoiceEngine {
       this.gpu.throwIfFailed();
       await this.#built.spoken.reset();
     } catch (error) {
-      if (!(error instanceof RuntimeError && error.code === "gpu-device-lost")) throw error;
-      await this.#rebuild(error);
+      if (!isDeviceLoss(error)) throw error;
+      this.gpu.close();
+      await rebuildAfterLoss({ part: "moshi voice", loss: error }, async () => {
+        this.#built = await build(this.#options, this.#gpuOptions);
+        return "";
+      });
     }
   }
 
   async close(): Promise<void> {
     this.gpu.close();
   }
-
-  async #rebuild(loss: RuntimeError): Promise<void> {
-    const beganMs = performance.now();
-    this.gpu.close();
-    try {
-      this.#built = await build(this.#options, this.#gpuOptions);
-    } catch (cause) {
-      throw new RuntimeError("gpu-device-lost", {
-        part: "moshi voice",
-        problem: `${loss.message}; it could not be rebuilt: ${messageOf(cause)}`,
-        cause,
-      });
-    }
-    const tookMs = Math.round(performance.now() - beganMs);
-    stderrLog.write("warning", "moshi voice", `the device was lost; rebuilt in ${tookMs} ms`);
-  }
 }
 
-async function build({ files, ...settings }: VoiceEngineOptions, gpuOptions: GpuOptions): Promise<Built> {
-  const gpu = await openGpu(gpuOptions);
-  try {
-    return { gpu, spoken: await buildVoice(gpu, files, settings) };
-  } catch (error) {
-    gpu.close();
-    throw error;
-  }
+function build({ files, ...settings }: VoiceEngineOptions, gpuOptions: GpuOptions): Promise<Built> {
+  return buildOnDevice(gpuOptions, async (gpu) => ({ gpu, spoken: await buildVoice(gpu, files, settings) }));
 }

@@ -1,7 +1,8 @@
 import { ROW_KIND, type Row, type Turn } from "../../../kernels/step.ts";
-import { messageOf, RuntimeError } from "../../../src/core/errors.ts";
+import type { RuntimeError } from "../../../src/core/errors.ts";
 import { stderrLog } from "../../../src/core/log.ts";
-import { type Gpu, type GpuOptions, openGpu } from "../../../src/gpu/device.ts";
+import type { Gpu, GpuOptions } from "../../../src/gpu/device.ts";
+import { buildOnDevice, isDeviceLoss, rebuildAfterLoss } from "../../../src/gpu/device-loss.ts";
 import { checkRequested, KernelChecker } from "../../../src/gpu/kernel-check.ts";
 import { KernelTimes, type KernelTimesTicket, kernelTimesLine } from "../../../src/gpu/kernel-times.ts";
 import type { DispatchTarget } from "../../../src/gpu/plan.ts";
@@ -97,7 +98,7 @@ export class GpuSession implements NativeBackend {
     try {
       return await this.#run(blocks);
     } catch (error) {
-      if (!isLoss(error)) throw error;
+      if (!isDeviceLoss(error)) throw error;
       await this.#rebuild(error);
       return this.#run(blocks);
     }
@@ -230,23 +231,12 @@ export class GpuSession implements NativeBackend {
 
   /** Builds everything again on a new device and reads the session's last window in. */
   async #rebuild(loss: RuntimeError): Promise<void> {
-    const startMs = performance.now();
     this.#engine.gpu.close();
-    try {
+    await rebuildAfterLoss({ part: "gpu backend", loss, remedy: "Run with --backend cpu" }, async () => {
       this.#engine = await buildEngine(this.#options, this.#gpuOptions);
       await this.#replay();
-    } catch (cause) {
-      throw new RuntimeError("gpu-device-lost", {
-        part: "gpu backend",
-        problem: `${loss.message}; it could not be rebuilt: ${messageOf(cause)}`,
-        remedy: "Run with --backend cpu",
-        cause,
-      });
-    }
-    const tookMs = Math.round(performance.now() - startMs);
-    const nTurns = this.#history.turns.length;
-    const message = `the device was lost; rebuilt in ${tookMs} ms with the last ${nTurns} micro-turns`;
-    stderrLog.write("warning", "gpu backend", message);
+      return ` with the last ${this.#history.turns.length} micro-turns`;
+    });
   }
 
   async #replay(): Promise<void> {
@@ -270,25 +260,17 @@ export class GpuSession implements NativeBackend {
   }
 }
 
-async function buildEngine(options: BackendOptions, gpuOptions: GpuSessionOptions): Promise<Engine> {
+function buildEngine(options: BackendOptions, gpuOptions: GpuSessionOptions): Promise<Engine> {
   const { checkpoint, weights } = options;
-  const gpu = await openGpu(gpuOptions);
-  try {
+  return buildOnDevice(gpuOptions, async (gpu) => {
     const network = await Network.create(gpu, checkpoint.config, uploadWeights(gpu, checkpoint, weights));
     const readback = new Readback(gpu, network.state.block);
     await gpu.settle();
     const checker = (gpuOptions.check ?? checkRequested) ? new KernelChecker(gpu) : null;
     return { gpu, network, readback, times: KernelTimes.create(gpu), checker };
-  } catch (error) {
-    gpu.close();
-    throw error;
-  }
+  });
 }
 
 function toRow({ kind, value, position, cacheSlot }: PlannedToken, turn: number): Row {
   return { position, cacheSlot, kind: ROW_KIND[kind], index: kind === "clock" ? turn : value };
-}
-
-function isLoss(error: unknown): error is RuntimeError {
-  return error instanceof RuntimeError && error.code === "gpu-device-lost";
 }
