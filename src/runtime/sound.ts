@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { type Played, SPEAKER_QUEUE_MS } from "../core/device.ts";
 import { isAudible } from "../signal/audible.ts";
 import { HeardSound, type HeardSoundListener } from "./heard-sound.ts";
+import { Playbacks } from "./playbacks.ts";
 import type { SpeakerQueue } from "./speaker-queue.ts";
 
 /** Sound of one micro-turn and what it says. */
@@ -37,10 +38,9 @@ export class SoundOutput {
   readonly #heard: HeardSound;
   /** Not finished, oldest first. */
   readonly #underWay = new Set<Piece>();
-  readonly #playing = new Set<Promise<void>>();
+  readonly #playbacks = new Playbacks();
   /** True from the first piece to a flush. */
   #isRunning = false;
-  #failure: unknown = null;
 
   constructor(clock: Clock, speaker: SpeakerQueue, listener: HeardSoundListener) {
     this.#clock = clock;
@@ -91,28 +91,20 @@ export class SoundOutput {
 
   /** Resolves when all has sounded and its last words have been told. @throws the speaker's RuntimeError. */
   async drained(): Promise<void> {
-    while (this.#playing.size > 0) await Promise.all(this.#playing);
+    while (this.#playbacks.size > 0) await this.#playbacks.settled();
     this.#heard.end();
     this.throwIfFailed();
   }
 
   throwIfFailed(): void {
-    if (this.#failure !== null) throw this.#failure;
+    this.#playbacks.throwIfFailed();
   }
 
   #play(piece: Piece, samples: Float32Array, sampleRateHz: number): void {
     this.#underWay.add(piece);
     const playback = this.#speaker.play(piece.text, { samples, sampleRateHz, isStream: true });
-    const playing = playback.finished
-      .then((played) => this.#finished(piece, played))
-      .catch((fault: unknown) => {
-        this.#failure ??= fault;
-      })
-      .finally(() => {
-        this.#underWay.delete(piece);
-        this.#playing.delete(playing);
-      });
-    this.#playing.add(playing);
+    const report = playback.finished.then((played) => this.#finished(piece, played));
+    this.#playbacks.add(report, () => this.#underWay.delete(piece));
   }
 
   #finished(piece: Piece, played: Played): void {

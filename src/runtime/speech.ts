@@ -1,10 +1,9 @@
 import type { Clock } from "../core/clock.ts";
 import { type Played, SPEAKER_QUEUE_MS, type Speech, type Voice } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { Playbacks } from "./playbacks.ts";
 import type { SpeakerQueue } from "./speaker-queue.ts";
-
-/** Phrases that wait for the voice. Beyond it the oldest goes: a stale count is worth less than the present one. */
-export const CAPACITY = 32;
+import { WaitingPhrases } from "./waiting-phrases.ts";
 
 /** What speech output reports. Called between the steps of its own work; must not throw. */
 export interface SpeechListener {
@@ -42,20 +41,18 @@ export interface SpokenWords {
 
 /** Takes phrases to a voice and on to the speaker, each as a whole. */
 export class SpeechOutput implements SpokenWords {
-  dropped = 0;
   /** A phrase is whole before it sounds. */
   readonly underruns = 0;
   readonly #clock: Clock;
   readonly #voice: Voice;
   readonly #speaker: SpeakerQueue;
   readonly #listener: SpeechListener;
-  readonly #waiting: string[] = [];
+  readonly #waiting = new WaitingPhrases();
   /** Phrases between leaving #waiting and having sounded, oldest first. */
   readonly #underWay: string[] = [];
-  readonly #playing = new Set<Promise<void>>();
+  readonly #playbacks = new Playbacks();
   #flushing = new AbortController();
   #worker: Promise<void> | null = null;
-  #failure: unknown = null;
 
   constructor(clock: Clock, voice: Voice, speaker: SpeakerQueue, listener: SpeechListener) {
     this.#clock = clock;
@@ -64,8 +61,12 @@ export class SpeechOutput implements SpokenWords {
     this.#listener = listener;
   }
 
+  get dropped(): number {
+    return this.#waiting.dropped;
+  }
+
   get idle(): boolean {
-    return this.#worker === null && this.#playing.size === 0;
+    return this.#worker === null && this.#playbacks.size === 0;
   }
 
   get waiting(): number {
@@ -75,10 +76,6 @@ export class SpeechOutput implements SpokenWords {
   say(phrase: string): void {
     this.throwIfFailed();
     this.#waiting.push(phrase);
-    if (this.#waiting.length > CAPACITY) {
-      this.#waiting.shift();
-      this.dropped++;
-    }
     this.#worker ??= this.#work();
   }
 
@@ -86,7 +83,7 @@ export class SpeechOutput implements SpokenWords {
   pause(): void {}
 
   flush(): string {
-    const silenced = [...this.#underWay, ...this.#waiting.splice(0)].join(" ");
+    const silenced = [...this.#underWay, ...this.#waiting.flush()].join(" ");
     this.#flushing.abort(new RuntimeError("internal", { part: "speech", problem: "flushed" }));
     this.#flushing = new AbortController();
     this.#speaker.flush();
@@ -94,12 +91,12 @@ export class SpeechOutput implements SpokenWords {
   }
 
   async drained(): Promise<void> {
-    while (!this.idle) await Promise.all([this.#worker, ...this.#playing]);
+    while (!this.idle) await Promise.all([this.#worker, this.#playbacks.settled()]);
     this.throwIfFailed();
   }
 
   throwIfFailed(): void {
-    if (this.#failure !== null) throw this.#failure;
+    this.#playbacks.throwIfFailed();
   }
 
   async #work(): Promise<void> {
@@ -111,7 +108,7 @@ export class SpeechOutput implements SpokenWords {
         else this.#done(phrase);
       }
     } catch (fault) {
-      this.#failure ??= fault;
+      this.#playbacks.fail(fault);
     }
     this.#worker = null;
   }
@@ -139,15 +136,7 @@ export class SpeechOutput implements SpokenWords {
       if (startMs !== null) this.#listener.started(phrase, startMs);
       this.#listener.played(await playback.finished, durationMs);
     };
-    const playing = report()
-      .catch((fault: unknown) => {
-        this.#failure ??= fault;
-      })
-      .finally(() => {
-        this.#playing.delete(playing);
-        this.#done(phrase);
-      });
-    this.#playing.add(playing);
+    this.#playbacks.add(report(), () => this.#done(phrase));
   }
 
   #done(phrase: string): void {

@@ -11,8 +11,10 @@ import { RuntimeError } from "../core/errors.ts";
 import { isAudible } from "../signal/audible.ts";
 import type { Stretch } from "./heard-sound.ts";
 import { HeardWords, type SpokenPiece } from "./heard-words.ts";
+import { Playbacks } from "./playbacks.ts";
 import type { SpeakerQueue } from "./speaker-queue.ts";
-import { CAPACITY, type SpokenWords } from "./speech.ts";
+import type { SpokenWords } from "./speech.ts";
+import { WaitingPhrases } from "./waiting-phrases.ts";
 
 /**
  * Words that come no later than this after those before are of the same utterance, ms: a model that speaks along gives a
@@ -37,15 +39,13 @@ export interface StreamedSpeechListener {
  * A silent speaker is first given as much silence as lets a piece take half its length longer than the one before.
  */
 export class StreamedSpeech implements SpokenWords {
-  dropped = 0;
   underruns = 0;
   readonly #clock: Clock;
   readonly #voice: StreamingVoice;
   readonly #speaker: SpeakerQueue;
   readonly #listener: StreamedSpeechListener;
   readonly #heard: HeardWords;
-  /** Phrases that the voice has not been given. */
-  readonly #waiting: string[] = [];
+  readonly #waiting = new WaitingPhrases();
   #saidMs = 0;
   /** True when nothing follows what waits. */
   #isPaused = true;
@@ -56,12 +56,11 @@ export class StreamedSpeech implements SpokenWords {
   #next: SpokenPiece | null = null;
   /** What follows this one has been flushed. */
   #lastKept: SpokenPiece | null = null;
-  readonly #playing = new Set<Promise<void>>();
+  readonly #playbacks = new Playbacks();
   #flushing = new AbortController();
   #worker: Promise<void> | null = null;
   /** Tells the worker that there are more words, or that no more follow. */
   #wake: () => void = () => {};
-  #failure: unknown = null;
 
   constructor(clock: Clock, voice: StreamingVoice, speaker: SpeakerQueue, listener: StreamedSpeechListener) {
     this.#clock = clock;
@@ -71,8 +70,12 @@ export class StreamedSpeech implements SpokenWords {
     this.#heard = new HeardWords((word) => listener.heard(word));
   }
 
+  get dropped(): number {
+    return this.#waiting.dropped;
+  }
+
   get idle(): boolean {
-    return this.#worker === null && this.#playing.size === 0;
+    return this.#worker === null && this.#playbacks.size === 0;
   }
 
   get waiting(): number {
@@ -82,10 +85,6 @@ export class StreamedSpeech implements SpokenWords {
   say(phrase: string): void {
     this.throwIfFailed();
     this.#waiting.push(phrase);
-    if (this.#waiting.length > CAPACITY) {
-      this.#waiting.shift();
-      this.dropped++;
-    }
     this.#saidMs = this.#clock.nowMs();
     this.#isPaused = false;
     this.#wake();
@@ -105,7 +104,7 @@ export class StreamedSpeech implements SpokenWords {
       isCut ? this.#heard.open : "",
       ...pieces.map(({ word }) => word),
       this.#utterance?.unsaid ?? "",
-      ...this.#waiting.splice(0),
+      ...this.#waiting.flush(),
     ];
     if (this.#utterance !== null) this.#lastKept = sounding.at(-1) ?? null;
     // With something under way, what becomes of that tells.
@@ -118,12 +117,12 @@ export class StreamedSpeech implements SpokenWords {
 
   async drained(): Promise<void> {
     this.#endUtterance();
-    while (!this.idle) await Promise.all([this.#worker, ...this.#playing]);
+    while (!this.idle) await Promise.all([this.#worker, this.#playbacks.settled()]);
     this.throwIfFailed();
   }
 
   throwIfFailed(): void {
-    if (this.#failure !== null) throw this.#failure;
+    this.#playbacks.throwIfFailed();
   }
 
   #endUtterance(): void {
@@ -137,7 +136,7 @@ export class StreamedSpeech implements SpokenWords {
         await this.#utter(phrase, this.#flushing.signal);
       }
     } catch (fault) {
-      this.#failure ??= fault;
+      this.#playbacks.fail(fault);
     }
     this.#worker = null;
   }
@@ -212,15 +211,7 @@ export class StreamedSpeech implements SpokenWords {
       if (startMs !== null && piece.word !== "") this.#listener.said(piece.word, startMs);
       this.#finished(piece, await playback.finished);
     };
-    const playing = report()
-      .catch((fault: unknown) => {
-        this.#failure ??= fault;
-      })
-      .finally(() => {
-        this.#underWay.delete(piece);
-        this.#playing.delete(playing);
-      });
-    this.#playing.add(playing);
+    this.#playbacks.add(report(), () => this.#underWay.delete(piece));
   }
 
   #finished(piece: SpokenPiece, played: Played): void {
