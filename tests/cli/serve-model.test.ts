@@ -69,13 +69,19 @@ class HalvingModel implements ServedModel {
 let server: ModelServer | null = null;
 afterEach(() => server?.close());
 
+/** Of a free port on loopback, open to all, closed after the test. */
+async function serve(engine: ModelEngine): Promise<ModelServer> {
+  server = await ModelServer.open({ address: "127.0.0.1:0", token: null, origins: [], queue: 0, engine });
+  return server;
+}
+
 describe("a model of sessions behind the server", () => {
   test("is given each frame as a micro-turn, and its sound and words go to the client", async () => {
     const model = new HalvingModel();
     const engine = new ModelEngine(model);
-    server = await ModelServer.open({ address: "127.0.0.1:0", token: null, origins: [], queue: 0, engine });
+    const { url } = await serve(engine);
     const sent = pcm16(chirp(0.32));
-    const peer = await new Peer(server.url, "?format=pcm_s16le").ready();
+    const peer = await new Peer(url, "?format=pcm_s16le").ready();
     peer.stream(sent, 3840);
     await peer.until(() => peer.text === " heard heard sa heard sa heard sa");
     expect(peer.audio).toHaveLength(3);
@@ -101,20 +107,14 @@ describe("a model of sessions behind the server", () => {
 
   test("begins each session as its client asks, and tells it what holds", async () => {
     const model = new HalvingModel();
-    server = await ModelServer.open({
-      address: "127.0.0.1:0",
-      token: null,
-      origins: [],
-      queue: 0,
-      engine: new ModelEngine(model),
-    });
+    const { url } = await serve(new ModelEngine(model));
     const told: unknown[] = [];
     for (const query of [
       "?text_temperature=0.3&audio_topk=9&text_seed=1&audio_seed=2&pad_mult=-1&repetition_penalty=1",
       "?seed=4&text_seed=6&voice_prompt=one&text_prompt=You+cook.",
       "?seed=-1",
     ]) {
-      const peer = await new Peer(server.url, query).ready();
+      const peer = await new Peer(url, query).ready();
       await peer.until(() => peer.metadata.length === 1);
       told.push(peer.metadata[0]!.options);
       peer.socket.close();
@@ -143,24 +143,18 @@ describe("a model of sessions behind the server", () => {
 
   test("tells a client why it is refused what the model does not have, and serves the next", async () => {
     const model = new HalvingModel();
-    server = await ModelServer.open({
-      address: "127.0.0.1:0",
-      token: null,
-      origins: [],
-      queue: 0,
-      engine: new ModelEngine(model),
-    });
+    const { url } = await serve(new ModelEngine(model));
     for (const [query, reason] of [
       ["?voice_prompt=two", "voice: there is no voice 'two'"],
       ["?repetition_penalty=1.2", "repetition_penalty: the model that is served draws without one"],
     ] as const) {
-      const peer = new Peer(server.url, query);
+      const peer = new Peer(url, query);
       const ending = await peer.ended;
       expect([ending.code, peer.handshake]).toEqual([1008, null]);
       expect(ending.reason).toContain(reason);
       expect(peer.errors[0]).toContain(reason);
     }
-    const next = await new Peer(server.url).ready();
+    const next = await new Peer(url).ready();
     expect(next.handshake).not.toBeNull();
   });
 

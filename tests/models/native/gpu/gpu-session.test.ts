@@ -16,6 +16,7 @@ import { createCpuBackend } from "../../../../models/native/cpu/cpu-backend.ts";
 import { GpuSession } from "../../../../models/native/gpu/gpu-session.ts";
 import { planInput, type TokenCounts } from "../../../../models/native/sequence.ts";
 import { Readback } from "../../../../src/gpu/readback.ts";
+import { watch } from "../../../gpu/watch.ts";
 import { describeOnGpu, expectClose, readBack } from "../../../kernels/harness.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
 import { randomBlocks, type ScenarioOptions } from "../scenario.ts";
@@ -108,25 +109,6 @@ async function speakStepwise(session: GpuSession, counts: TokenCounts, block: In
 /** Positions of what the cache's slots hold. */
 async function slotPositions(session: GpuSession): Promise<Uint32Array> {
   return new Uint32Array(await readBack(session.gpu, session.network.state.slotPositions));
-}
-
-/** Notes in `calls` each call of a method that objects of the kind of `sample` have. @returns what undoes it. */
-function watch(calls: string[], sample: object, names: RegExp): () => void {
-  const prototype = Object.getPrototypeOf(sample) as object;
-  const methods = Object.entries(Object.getOwnPropertyDescriptors(prototype)).filter(
-    ([name, { value }]) => typeof value === "function" && names.test(name),
-  );
-  for (const [name, descriptor] of methods) {
-    const method = descriptor.value as (...args: unknown[]) => unknown;
-    const value = function (this: object, ...args: unknown[]): unknown {
-      calls.push(name);
-      return method.apply(this, args);
-    };
-    Object.defineProperty(prototype, name, { ...descriptor, value });
-  }
-  return () => {
-    for (const [name, descriptor] of methods) Object.defineProperty(prototype, name, descriptor);
-  };
 }
 
 describeOnGpu("GPU session", () => {
