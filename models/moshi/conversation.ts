@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join, parse } from "node:path";
 import { RuntimeError } from "../../src/core/errors.ts";
 import type { MoshiConfig } from "./config.ts";
-import type { MoshiFiles } from "./files.ts";
+import { type MoshiFiles, VOICE_SUFFIX, VOICES_FOLDER } from "./files.ts";
 import type { Draws } from "./language-model.ts";
 
 /** As published with Moshi, and used by its server and PersonaPlex. */
@@ -13,8 +13,6 @@ const USUAL = {
   textTopK: 25,
 } as const;
 
-const VOICES_FOLDER = "voices";
-const VOICE_SUFFIX = ".safetensors";
 /** A message names no more voices than this, and repeats no more of a name. */
 const MAX_NAMED_VOICES = 20;
 const MAX_NAME_CHARS = 200;

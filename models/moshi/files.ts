@@ -26,6 +26,10 @@ export interface MoshiFiles {
   tokenizer: string;
 }
 
+/** Folder of a checkpoint's voices, and how their files' names end. */
+export const VOICES_FOLDER = "voices";
+export const VOICE_SUFFIX = ".safetensors";
+
 const CONFIG_FILE = "config.json";
 const MIMI_CONFIG_FILE = "mimi_config.json";
 /** The codec's names in the released repositories. */

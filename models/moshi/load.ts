@@ -4,7 +4,7 @@ import { WorkerClient } from "../worker/worker-client.ts";
 import { type Conversation, conversationOf, usualConversation } from "./conversation.ts";
 import type { HeardFrame } from "./dialogue.ts";
 import { type DialogueEngine, DialogueModel } from "./dialogue-model.ts";
-import { findMoshiFiles } from "./files.ts";
+import { findMoshiFiles, VOICE_SUFFIX, VOICES_FOLDER } from "./files.ts";
 import type { DialogueSettings } from "./worker/build-dialogue.ts";
 import type { MoshiCalls, Ready, StepAnswer, WorkerStart } from "./worker/protocol.ts";
 
@@ -66,8 +66,8 @@ export async function loadMoshiModel(options: MoshiModelOptions): Promise<Dialog
 /** A voice by its path, or by the name of a file in the checkpoint's folder of voices. */
 function voicePath(directory: string, voice: string | null): string | null {
   if (voice === null) return null;
-  if (voice.endsWith(".safetensors")) return isAbsolute(voice) ? voice : resolve(voice);
-  return join(directory, "voices", `${voice}.safetensors`);
+  if (voice.endsWith(VOICE_SUFFIX)) return isAbsolute(voice) ? voice : resolve(voice);
+  return join(directory, VOICES_FOLDER, `${voice}${VOICE_SUFFIX}`);
 }
 
 /** A dialogue in a worker thread. */

@@ -3,14 +3,12 @@ import { basename, join, resolve } from "node:path";
 import { RuntimeError } from "../../../src/core/errors.ts";
 import { WorkerClient } from "../../worker/worker-client.ts";
 import { takesVoices } from "../conditioners.ts";
-import { findMoshiFiles } from "../files.ts";
+import { findMoshiFiles, VOICE_SUFFIX, VOICES_FOLDER } from "../files.ts";
 import type { VoiceSettings } from "../worker/build-voice.ts";
 import type { VoiceEngineOptions } from "../worker/voice-engine.ts";
 import type { VoiceCalls } from "../worker/voice-worker.ts";
 import { MoshiVoice } from "./voice.ts";
 
-const VOICES_FOLDER = "voices";
-const VOICE_SUFFIX = ".safetensors";
 /** A message names no more voices than this. */
 const MAX_NAMED = 20;
 
